@@ -1,0 +1,149 @@
+// Tables: create, open, append, read, travel in time. The state of a table is its newest version in `metadata/`;
+// every call below that reads it looks for a newer version first (one stat when there is none).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "datashard/arrow_c.h"
+#include "datashard/filter.h"
+#include "datashard/manifest.h"
+#include "datashard/result.h"
+#include "datashard/schema.h"
+#include "datashard/snapshot.h"
+
+namespace datashard {
+
+using Properties = std::map<std::string, std::string>;
+
+struct CreateOptions {
+  /// None: the table takes the schema of its first append.
+  std::optional<Schema> schema;
+  Properties properties;
+  /// Open a table that is already there, provided its schema is the same or none was given.
+  bool open_existing = true;
+};
+
+/// How much of the bytes is checked on the way in.
+enum class Verify {
+  kOff,
+  kPage,  ///< the CRC of every Parquet page read
+};
+
+struct ScanOptions {
+  /// Top-level columns in the order wanted; none means all. An unknown or repeated name is an error.
+  std::optional<std::vector<std::string>> columns;
+  Filter filter;
+  std::optional<int64_t> snapshot_id;  ///< none: the current snapshot
+  int32_t threads = 1;                 ///< threads that decode; 0: one per core
+  int64_t batch_rows = 0;              ///< most rows in one batch; 0: as the files are cut
+  Verify verify = Verify::kPage;
+};
+
+struct TableState;  // internal: one loaded version
+class TableImpl;    // internal
+class Transaction;
+
+/// Called now and then while a call waits; a value other than ok ends the wait with that error (Ctrl-C in Python).
+using Interrupted = std::function<Status()>;
+
+/// A handle on a table. Callable from several threads. Costs are given in file system calls of a local table.
+class Table {
+ public:
+  /// Creates a table in directory `path` (made with its parents), or opens the one that is there.
+  /// Errors: kInvalidArgument (schema), kAlreadyExists (kTable: it exists and open_existing is false; kSchema: it exists
+  /// with another schema), kUnsupported (kLegacyLayout, or a file system without exclusive create), kDenied.
+  static Result<std::unique_ptr<Table>> Create(std::string_view path, CreateOptions options = {});
+  /// Errors: kNotFound (kTable; nothing is created), kCorruption, kUnsupported, kDenied.
+  static Result<std::unique_ptr<Table>> Open(std::string_view path);
+  ~Table();
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+
+  /// Did Create make the table, rather than find it?
+  bool created() const;
+  /// The path as it was given.
+  const std::string& path() const;
+  /// file:// URI of the directory the table really lies in.
+  const std::string& location() const;
+
+  /// The newest version's number (v{N}.metadata.json), its current schema (none while schema-less) and its properties.
+  Result<int64_t> version() const;
+  Result<std::string> uuid() const;
+  Result<std::optional<Schema>> schema() const;
+  Result<Properties> properties() const;
+  /// The JSON text of the newest version as it lies in storage.
+  Result<std::string> metadata_json() const;
+
+  Result<std::optional<Snapshot>> current_snapshot() const;
+  Result<std::optional<Snapshot>> snapshot_by_id(int64_t snapshot_id) const;
+  /// Newest snapshot of the current line with timestamp_ms at or before the given one.
+  Result<std::optional<Snapshot>> snapshot_as_of(int64_t timestamp_ms) const;
+  /// All snapshots, oldest first.
+  Result<std::vector<Snapshot>> snapshots() const;
+
+  /// Rows in a snapshot, from its metadata alone. Errors: kInvalidArgument (kSnapshot) for an unknown id.
+  Result<int64_t> row_count(std::optional<int64_t> snapshot_id = std::nullopt) const;
+  /// The rows, in commit order and inside a file in insertion order. Planning happens here, reading while the stream is
+  /// pulled, always of one snapshot; a stream that fails gives no further rows. The stream may outlive the table.
+  /// Errors: kInvalidArgument (kColumn, kValue, kSnapshot), kNotFound (kDataFile), kCorruption, kUnsupported (deletes).
+  Result<ArrowStream> Scan(ScanOptions options = {}) const;
+
+  /// Appends the rows of `rows` in one snapshot and returns it once it is durable; nothing (and no snapshot) for no rows.
+  /// Columns are matched by name; a missing optional column is null. A schema-less table adopts the stream's schema, or
+  /// `schema` where given; on a table that has one, a differing `schema` is refused.
+  /// Errors: kInvalidArgument (kSchema, kColumn, kValue), kConflict (time-out, nothing published), kCommitUnknown.
+  Result<std::optional<Snapshot>> Append(ArrowStream rows, const std::optional<Schema>& schema = std::nullopt,
+                                         const Interrupted& interrupted = {});
+  /// A new transaction on this table, which must outlive it.
+  std::unique_ptr<Transaction> NewTransaction();
+
+  /// The lines of a manifest list and the live files of a manifest. `path` is a URI of this table, an absolute path
+  /// below its root, or relative to it. Errors: kInvalidArgument outside the root, kNotFound, kCorruption.
+  Result<std::vector<ManifestFile>> ReadManifestList(std::string_view path) const;
+  Result<std::vector<ManifestEntry>> ReadManifest(std::string_view path) const;
+  /// `uri` relative to the table's root ("data/x.parquet"). Errors: kInvalidArgument where it lies outside.
+  Result<std::string> RelativePath(std::string_view uri) const;
+  /// Is there a file at `path` (any form ReadManifestList takes)?
+  Result<bool> FileExists(std::string_view path) const;
+
+  TableImpl& impl() { return *impl_; }
+  explicit Table(std::shared_ptr<TableImpl> impl);
+
+ private:
+  std::shared_ptr<TableImpl> impl_;
+};
+
+/// Several appends that become visible in one snapshot. Rows are written as they are given and named only by Commit.
+/// One thread at a time. Dropped without Commit, it publishes nothing.
+class Transaction {
+ public:
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  /// Starts afresh; rows of an earlier life of this object are forgotten.
+  void Begin();
+  bool is_active() const;
+  /// As Table::Append, but staged. Errors also: kInvalidArgument where the transaction is not active.
+  Status Append(ArrowStream rows, const std::optional<Schema>& schema = std::nullopt);
+  /// Publishes what was staged; nothing for no rows. Not active afterwards, except after kConflict by time-out.
+  Result<std::optional<Snapshot>> Commit(const Interrupted& interrupted = {});
+  /// Forgets what was staged and removes its files. False where the transaction was not active.
+  bool Rollback();
+
+  explicit Transaction(std::shared_ptr<TableImpl> impl);
+
+ private:
+  struct Staged;
+  std::shared_ptr<TableImpl> impl_;
+  std::unique_ptr<Staged> staged_;
+};
+
+}  // namespace datashard

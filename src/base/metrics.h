@@ -1,0 +1,29 @@
+// Counters of what happened, by name; units are in the name ("datashard_commit_attempts_total", "…_seconds").
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+namespace datashard {
+
+/// Callable from several threads.
+class Metrics {
+ public:
+  virtual ~Metrics() = default;
+  virtual void Add(std::string_view name, double amount) = 0;
+};
+
+/// Sums in memory.
+class MetricSums final : public Metrics {
+ public:
+  void Add(std::string_view name, double amount) override;
+  std::map<std::string, double, std::less<>> Read() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, double, std::less<>> sums_;
+};
+
+}  // namespace datashard

@@ -1,0 +1,73 @@
+// Parquet data files on Arrow C++: writing rows of a schema, and reading many files as one stream. Arrow and Parquet
+// headers stay in this room's sources; rows pass as Arrow C streams.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "datashard/arrow_c.h"
+#include "datashard/manifest.h"
+#include "datashard/result.h"
+#include "datashard/schema.h"
+#include "datashard/table.h"
+#include "storage/object_store.h"
+
+namespace datashard::data {
+
+struct WriteSettings {
+  int64_t row_group_rows = 1 << 20;
+  int64_t page_bytes = 1 << 20;
+};
+
+/// Casts a stream to the columns of `schema`: by name, in the schema's order, missing optional ones null, nothing lost.
+/// string_view, large_*, dictionary and run-end encoded input is normalised. Errors come from the stream (see StreamError)
+/// or here: kInvalidArgument (kColumn: unknown or missing required column, all named; kValue: a type that does not fit).
+Result<ArrowStream> ConformRows(ArrowStream rows, const Schema& schema);
+
+/// Writes `rows` (conforming to `schema`) as one Parquet file: zstd, page CRCs, page index, field ids on every column,
+/// dictionary only where it pays, delta encoding for integers. A required column with a null, or an error of the stream,
+/// fails the call and the object never appears.
+/// \return the file's statistics; file_path is `uri`; null bounds where not exact. Nothing for no rows (no object either).
+Result<std::optional<DataFile>> WriteDataFile(ArrowStream rows, const Schema& schema, WriteGroup& group,
+                                              std::string_view key, std::string uri, const WriteSettings& settings = {});
+
+/// One file of a scan.
+struct ScanFile {
+  std::string key;   // below the store's root
+  DataFile file;
+  std::optional<std::string> name_mapping;  // JSON of schema.name-mapping.default, for files without field ids
+};
+
+struct ReadPlan {
+  Schema schema;                      // of the snapshot read: what columns and filter refer to
+  std::vector<int32_t> column_ids;    // top-level fields of `schema`, in the order wanted; may be empty (rows count)
+  Filter filter;                      // coerced by BindFilter
+  std::vector<ScanFile> files;        // in order
+  int32_t threads = 1;                // >= 1
+  int64_t batch_rows = 0;             // 0: as the files are cut
+  Verify verify = Verify::kPage;
+};
+
+/// Checks columns and operands of `filter` against `schema` and coerces the operands.
+/// Errors: kInvalidArgument (kColumn, kOperand).
+Result<Filter> BindFilter(const Filter& filter, const Schema& schema);
+
+/// May a row of a file with these statistics match? True when in doubt. `filter` is bound.
+bool MayMatch(const Filter& filter, const Schema& schema, const DataFile& file);
+
+/// The rows of `plan.files` that match, in file and row order, decoded by `plan.threads` threads ahead of the consumer by
+/// a few row groups. Prunes row groups by their statistics. The first error ends the stream. A file whose rows or
+/// columns differ from what the manifest says is kCorruption.
+Result<ArrowStream> ReadDataFiles(std::shared_ptr<ObjectStore> store, ReadPlan plan);
+
+/// The error behind a failed ArrowStream of ours, or one made from its text for foreign streams. `code` is what
+/// get_schema or get_next returned.
+Error StreamError(ArrowArrayStream& stream, int code);
+
+/// The Arrow schema of `schema` with PARQUET:field_id metadata.
+Result<ArrowSchemaHandle> ExportSchema(const Schema& schema);
+
+}  // namespace datashard::data

@@ -1,0 +1,91 @@
+// ObjectStore: named objects below one root, on a directory, in memory or in a bucket. Keys as in base/uri.h.
+// The contract below is tested by one conformance suite for all stores (conformance.h).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "datashard/result.h"
+
+namespace datashard {
+
+struct ObjectInfo {
+  std::string key;
+  int64_t size_bytes = 0;
+  Instant modified;  // by the store's clock
+};
+
+struct ByteRange {
+  int64_t offset_bytes = 0;
+  int64_t size_bytes = 0;
+};
+
+/// An object being written piece by piece; it has no visible name before Finish.
+class ObjectWriter {
+ public:
+  virtual ~ObjectWriter() = default;
+  virtual Status Append(ByteView bytes) = 0;
+  virtual int64_t size_bytes() const = 0;
+  /// The object appears under its key, whole. Durable only after WriteGroup::Sync.
+  virtual Status Finish() = 0;
+};
+
+/// New objects that become durable together: the first wave of a commit. Names must be new (they carry random ids).
+/// Destroying a group neither syncs nor removes anything. One thread at a time. Must not outlive its store.
+class WriteGroup {
+ public:
+  virtual ~WriteGroup() = default;
+  /// Writes a whole object and starts its write-back. Directories are made as needed.
+  virtual Status Put(std::string_view key, ByteView body) = 0;
+  /// The writer must be finished or destroyed before Sync.
+  virtual Result<std::unique_ptr<ObjectWriter>> Open(std::string_view key) = 0;
+  /// Returns when every object put or finished since the last Sync, and the directories that name them, are durable.
+  /// After an error the group is useless and its objects must be written anew under other names.
+  virtual Status Sync() = 0;
+};
+
+/// Callable from several threads. Errors of all calls: kInvalidArgument for a bad key, kDenied, kUnavailable.
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+
+  /// URI of the root, without trailing '/': "file:///data/t", "memory://x".
+  virtual const std::string& root_uri() const = 0;
+
+  virtual std::unique_ptr<WriteGroup> NewWriteGroup() = 0;
+  /// Creates the object with this body, whole and durable (its name too), if its name is free.
+  /// Errors: kAlreadyExists: the name was taken, by whomever; kCommitUnknown: it may or may not be there, or be there
+  /// and not be durable; kUnsupported: this store cannot do it safely; any other kind: it is certainly not there.
+  virtual Status PutIfAbsent(std::string_view key, ByteView body) = 0;
+  /// Creates or replaces the object atomically: readers see the old or the new body. Not necessarily durable.
+  virtual Status Replace(std::string_view key, ByteView body) = 0;
+
+  /// Errors: kNotFound.
+  virtual Result<Bytes> Get(std::string_view key) = 0;
+  /// The bytes of `range` cut at the object's end. Errors: kNotFound; kInvalidArgument for a negative range.
+  virtual Result<Bytes> GetRange(std::string_view key, ByteRange range) = 0;
+  /// Errors: kNotFound (also for a directory).
+  virtual Result<ObjectInfo> Head(std::string_view key) = 0;
+  /// Every object whose key starts with `prefix` ("" or ending in '/'), in byte order of the keys.
+  virtual Result<std::vector<ObjectInfo>> List(std::string_view prefix) = 0;
+  /// Removing what is not there is no error.
+  virtual Status Delete(std::string_view key) = 0;
+  /// The time by the clock that stamps objects.
+  virtual Result<Instant> ServerTime() = 0;
+};
+
+/// Objects in memory, durable at once: for tests and as the simulation's ground.
+std::unique_ptr<ObjectStore> OpenMemoryStore(std::string name, Clock& clock);
+
+/// Directory `path`, made with its parents when `create`; symbolic links in `path` itself are resolved here, later ones
+/// below it must stay below it. Errors: kNotFound (no such directory, and not `create`), kInvalidArgument (a file),
+/// kDenied, kUnsupported (a file system without exclusive create).
+Result<std::unique_ptr<ObjectStore>> OpenLocalStore(std::string_view path, bool create);
+
+}  // namespace datashard

@@ -46,8 +46,7 @@ struct ScanOptions {
   Verify verify = Verify::kPage;
 };
 
-struct TableState;  // internal: one loaded version
-class TableImpl;    // internal
+class TableImpl;  // internal
 class Transaction;
 
 /// Called now and then while a call waits; a value other than ok ends the wait with that error (Ctrl-C in Python).
@@ -113,7 +112,6 @@ class Table {
   /// Is there a file at `path` (any form ReadManifestList takes)?
   Result<bool> FileExists(std::string_view path) const;
 
-  TableImpl& impl() { return *impl_; }
   explicit Table(std::shared_ptr<TableImpl> impl);
 
  private:
@@ -133,7 +131,8 @@ class Transaction {
   bool is_active() const;
   /// As Table::Append, but staged. Errors also: kInvalidArgument where the transaction is not active.
   Status Append(ArrowStream rows, const std::optional<Schema>& schema = std::nullopt);
-  /// Publishes what was staged; nothing for no rows. Not active afterwards, except after kConflict by time-out.
+  /// Publishes what was staged; nothing for no rows. Not active afterwards, whatever the outcome:
+  /// after an error nothing is published and the staged files are gone, except after kCommitUnknown, which keeps them.
   Result<std::optional<Snapshot>> Commit(const Interrupted& interrupted = {});
   /// Forgets what was staged and removes its files. False where the transaction was not active.
   bool Rollback();

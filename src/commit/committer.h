@@ -1,0 +1,50 @@
+// Publishes changes: plans on the newest version, makes the new files durable (first wave), creates the next version
+// exclusively (second wave), and plans again on whatever won when it lost. Source: docs/design/0002-numbered-versions.md.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/outside.h"
+#include "catalog/directory_catalog.h"
+#include "commit/change.h"
+#include "storage/object_store.h"
+
+namespace datashard::commit {
+
+struct CommitSettings {
+  std::chrono::microseconds timeout = std::chrono::minutes(10);
+  std::chrono::microseconds backoff_first = std::chrono::microseconds(500);
+  std::chrono::microseconds backoff_max = std::chrono::milliseconds(50);
+  bool operator==(const CommitSettings&) const = default;
+};
+
+/// The timeout of property datashard.commit.timeout (seconds, e.g. "600" or "2.5"), default 10 minutes.
+/// Errors: kInvalidArgument for a value that is no positive number.
+Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata);
+
+class Committer {
+ public:
+  Committer(std::shared_ptr<ObjectStore> store, catalog::DirectoryCatalog& catalog, Outside outside);
+
+  /// Publishes `change` on top of `known` or what came after it.
+  /// \param group  holds the files the change names, finished but not necessarily durable; synced here with the rest.
+  /// \param interrupted  asked between attempts; its error ends the commit, nothing published.
+  /// \return the version that contains the change, durable.
+  /// Errors: of Plan; kConflict (time-out after lost races); of storage. After each of these nothing is published and the
+  /// files made here are gone. kCommitUnknown: outcome open, every file is kept.
+  Result<catalog::VersionPtr> Commit(const Change& change, catalog::VersionPtr known, WriteGroup& group,
+                                     const std::function<Status()>& interrupted = {});
+
+  /// The manifests of the current snapshot. Errors: kCorruption (kMetadata) where the list is missing or unreadable.
+  Result<Base> LoadBase(catalog::VersionPtr version) const;
+
+ private:
+  std::shared_ptr<ObjectStore> store_;
+  catalog::DirectoryCatalog& catalog_;
+  Outside outside_;
+};
+
+}  // namespace datashard::commit

@@ -1,0 +1,87 @@
+// Planning a scan: snapshot, columns and filter to the data files that may hold matching rows.
+#include <set>
+
+#include "base/error.h"
+#include "base/executor.h"
+#include "catalog/table_files.h"
+#include "data/data_file.h"
+#include "table/table_impl.h"
+
+namespace datashard {
+namespace {
+
+/// The schema the rows of `snapshot` are shown in: its own where it names one.
+const Schema& SchemaOf(const iceberg::TableMetadata& metadata, const Snapshot* snapshot) {
+  if (snapshot != nullptr && snapshot->schema_id) {
+    if (const Schema* schema = metadata.FindSchema(*snapshot->schema_id)) return *schema;
+  }
+  return metadata.current_schema();
+}
+
+std::string NamesOf(const Schema& schema) {
+  std::string names;
+  for (const Field& field : schema.fields) names += (names.empty() ? "" : ", ") + field.name;
+  return names;
+}
+
+Result<std::vector<int32_t>> ResolveColumns(const Schema& schema, const std::optional<std::vector<std::string>>& names) {
+  std::vector<int32_t> ids;
+  if (!names) {
+    for (const Field& field : schema.fields) ids.push_back(field.id);
+    return ids;
+  }
+  std::set<std::string_view> seen;
+  for (const std::string& name : *names) {
+    const Field* field = schema.Find(name);
+    if (field == nullptr) {
+      return InvalidArgument("no column '{}' to read; the table has: {}", name, NamesOf(schema)).About(ErrorSubject::kColumn);
+    }
+    if (!seen.insert(name).second) {
+      return InvalidArgument("column '{}' is asked for twice", name).About(ErrorSubject::kColumn);
+    }
+    ids.push_back(field->id);
+  }
+  return ids;
+}
+
+}  // namespace
+
+Result<ArrowStream> TableImpl::Scan(const ScanOptions& options) {
+  if (options.threads < 0) return InvalidArgument("threads is {}; expected 0 (one per core) or more", options.threads);
+  if (options.batch_rows < 0) return InvalidArgument("batch_rows is {}; expected 0 or more", options.batch_rows);
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, Current());
+  DS_ASSIGN_OR_RETURN(const Snapshot* snapshot, FindSnapshot(version, options.snapshot_id));
+
+  data::ReadPlan plan;
+  plan.schema = SchemaOf(version->metadata, snapshot);
+  DS_ASSIGN_OR_RETURN(plan.column_ids, ResolveColumns(plan.schema, options.columns));
+  DS_ASSIGN_OR_RETURN(plan.filter, data::BindFilter(options.filter, plan.schema));
+  plan.threads = options.threads == 0 ? CoreCount() : options.threads;
+  plan.batch_rows = options.batch_rows;
+  plan.verify = options.verify;
+
+  std::optional<std::string> name_mapping;
+  const auto mapping = version->metadata.properties.find("schema.name-mapping.default");
+  if (mapping != version->metadata.properties.end()) name_mapping = mapping->second;
+
+  if (snapshot != nullptr) {
+    DS_ASSIGN_OR_RETURN(const std::vector<ManifestFile> manifests, DataManifests(version, *snapshot));
+    for (const ManifestFile& manifest : manifests) {
+      DS_ASSIGN_OR_RETURN(const ManifestCache::Entries entries, EntriesOf(version, manifest));
+      for (const ManifestEntry& entry : *entries) {
+        const DataFile& file = entry.data_file;
+        if (file.content != FileContent::kData) {
+          return Corruption("manifest {} holds data, but its entry {} is a delete file", manifest.manifest_path,
+                            file.file_path)
+              .About(ErrorSubject::kMetadata);
+        }
+        if (!data::MayMatch(plan.filter, plan.schema, file)) continue;
+        DS_ASSIGN_OR_RETURN(std::string key, catalog::KeyOf(*store, version->metadata.location, file.file_path));
+        plan.files.push_back({.key = std::move(key), .file = file, .name_mapping = name_mapping});
+      }
+    }
+  }
+  return data::ReadDataFiles(store, std::move(plan));
+}
+
+}  // namespace datashard

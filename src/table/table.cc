@@ -1,0 +1,187 @@
+#include "datashard/table.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/uri.h"
+#include "catalog/table_files.h"
+#include "commit/append_files.h"
+#include "iceberg/manifest.h"
+#include "table/table_impl.h"
+
+namespace datashard {
+namespace {
+
+Result<std::shared_ptr<TableImpl>> OnDirectory(std::string_view path, bool create) {
+  Result<std::unique_ptr<ObjectStore>> store = OpenLocalStore(path, create);
+  if (!store.ok()) {
+    if (store.kind() != ErrorKind::kNotFound) return std::move(store).error();
+    return NotFound("No Iceberg table found at {}: there is no such directory", path).About(ErrorSubject::kTable);
+  }
+  auto surroundings = std::make_unique<TableSurroundings>();
+  const Outside outside = surroundings->outside;
+  return std::make_shared<TableImpl>(std::string(path), std::move(store).value(), std::move(surroundings), outside);
+}
+
+Result<std::unique_ptr<Table>> Created(std::shared_ptr<TableImpl> impl, CreateOptions options) {
+  DS_RETURN_IF_ERROR(impl->Create(std::move(options)));
+  return std::make_unique<Table>(std::move(impl));
+}
+
+Result<std::unique_ptr<Table>> Opened(std::shared_ptr<TableImpl> impl) {
+  DS_RETURN_IF_ERROR(impl->Open());
+  return std::make_unique<Table>(std::move(impl));
+}
+
+}  // namespace
+
+Table::Table(std::shared_ptr<TableImpl> impl) : impl_(std::move(impl)) {}
+Table::~Table() = default;
+
+Result<std::unique_ptr<Table>> Table::Create(std::string_view path, CreateOptions options) {
+  if (options.schema) DS_RETURN_IF_ERROR(options.schema->Validate());
+  DS_ASSIGN_OR_RETURN(std::shared_ptr<TableImpl> impl, OnDirectory(path, /*create=*/true));
+  return Created(std::move(impl), std::move(options));
+}
+
+Result<std::unique_ptr<Table>> Table::Open(std::string_view path) {
+  DS_ASSIGN_OR_RETURN(std::shared_ptr<TableImpl> impl, OnDirectory(path, /*create=*/false));
+  return Opened(std::move(impl));
+}
+
+Result<std::unique_ptr<Table>> CreateTableOn(std::shared_ptr<ObjectStore> store, Outside outside, CreateOptions options) {
+  if (options.schema) DS_RETURN_IF_ERROR(options.schema->Validate());
+  std::string path = store->root_uri();
+  return Created(std::make_shared<TableImpl>(std::move(path), std::move(store), nullptr, outside), std::move(options));
+}
+
+Result<std::unique_ptr<Table>> OpenTableOn(std::shared_ptr<ObjectStore> store, Outside outside) {
+  std::string path = store->root_uri();
+  return Opened(std::make_shared<TableImpl>(std::move(path), std::move(store), nullptr, outside));
+}
+
+bool Table::created() const { return impl_->created; }
+const std::string& Table::path() const { return impl_->path; }
+const std::string& Table::location() const { return impl_->store->root_uri(); }
+
+Result<int64_t> Table::version() const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  return version->number;
+}
+
+Result<std::string> Table::uuid() const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  return version->metadata.table_uuid;
+}
+
+Result<std::optional<Schema>> Table::schema() const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  if (commit::IsSchemaless(version->metadata)) return std::optional<Schema>();
+  return std::optional(version->metadata.current_schema());
+}
+
+Result<Properties> Table::properties() const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  return version->metadata.properties;
+}
+
+Result<std::string> Table::metadata_json() const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  return impl_->store->Get(version->key);
+}
+
+Result<std::optional<Snapshot>> Table::current_snapshot() const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  const Snapshot* current = version->metadata.current_snapshot();
+  return current == nullptr ? std::nullopt : std::optional(*current);
+}
+
+Result<std::optional<Snapshot>> Table::snapshot_by_id(int64_t snapshot_id) const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  const Snapshot* found = version->metadata.FindSnapshot(snapshot_id);
+  return found == nullptr ? std::nullopt : std::optional(*found);
+}
+
+Result<std::optional<Snapshot>> Table::snapshot_as_of(int64_t timestamp_ms) const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  const iceberg::TableMetadata& metadata = version->metadata;
+  // The log says what was current when, rollbacks included; it may be missing, or cut at its start by an expiry.
+  const Snapshot* found = nullptr;
+  for (const iceberg::SnapshotLogEntry& entry : metadata.snapshot_log) {
+    if (entry.timestamp_ms > timestamp_ms) continue;
+    if (const Snapshot* snapshot = metadata.FindSnapshot(entry.snapshot_id)) found = snapshot;
+  }
+  if (metadata.snapshot_log.empty()) {
+    for (const auto& snapshot : metadata.snapshots) {
+      if (snapshot->timestamp_ms > timestamp_ms) continue;
+      if (found == nullptr || snapshot->timestamp_ms >= found->timestamp_ms) found = snapshot.get();
+    }
+  }
+  return found == nullptr ? std::nullopt : std::optional(*found);
+}
+
+Result<std::vector<Snapshot>> Table::snapshots() const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  std::vector<Snapshot> snapshots;
+  snapshots.reserve(version->metadata.snapshots.size());
+  for (const auto& snapshot : version->metadata.snapshots) snapshots.push_back(*snapshot);
+  // Files of other writers may list them in any order.
+  std::stable_sort(snapshots.begin(), snapshots.end(), [](const Snapshot& a, const Snapshot& b) {
+    return std::pair(a.sequence_number, a.timestamp_ms) < std::pair(b.sequence_number, b.timestamp_ms);
+  });
+  return snapshots;
+}
+
+Result<int64_t> Table::row_count(std::optional<int64_t> snapshot_id) const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  DS_ASSIGN_OR_RETURN(const Snapshot* snapshot, impl_->FindSnapshot(version, snapshot_id));
+  if (snapshot == nullptr) return 0;
+  DS_ASSIGN_OR_RETURN(const std::vector<ManifestFile> manifests, impl_->DataManifests(version, *snapshot));
+  int64_t rows = 0;
+  for (const ManifestFile& manifest : manifests) rows += manifest.added_rows_count + manifest.existing_rows_count;
+  return rows;
+}
+
+Result<ArrowStream> Table::Scan(ScanOptions options) const { return impl_->Scan(options); }
+
+Result<std::optional<Snapshot>> Table::Append(ArrowStream rows, const std::optional<Schema>& schema,
+                                              const Interrupted& interrupted) {
+  Transaction transaction(impl_);
+  transaction.Begin();
+  DS_RETURN_IF_ERROR(transaction.Append(std::move(rows), schema));
+  return transaction.Commit(interrupted);
+}
+
+std::unique_ptr<Transaction> Table::NewTransaction() { return std::make_unique<Transaction>(impl_); }
+
+Result<std::vector<ManifestFile>> Table::ReadManifestList(std::string_view path) const {
+  DS_ASSIGN_OR_RETURN(const std::string key, impl_->KeyOfUserPath(path));
+  DS_ASSIGN_OR_RETURN(const Bytes body, impl_->store->Get(key));
+  return iceberg::DecodeManifestList(body, key);
+}
+
+Result<std::vector<ManifestEntry>> Table::ReadManifest(std::string_view path) const {
+  DS_ASSIGN_OR_RETURN(const std::string key, impl_->KeyOfUserPath(path));
+  DS_ASSIGN_OR_RETURN(const Bytes body, impl_->store->Get(key));
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  const iceberg::TableMetadata& metadata = version->metadata;
+  const iceberg::PartitionSpec* spec = metadata.FindSpec(metadata.default_spec_id);
+  DS_ASSIGN_OR_RETURN(iceberg::DecodedManifest decoded,
+                      iceberg::DecodeManifest(body, metadata.current_schema(), *spec, key));
+  std::erase_if(decoded.entries, [](const ManifestEntry& entry) { return entry.status == EntryStatus::kDeleted; });
+  return std::move(decoded.entries);
+}
+
+Result<std::string> Table::RelativePath(std::string_view uri) const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  return catalog::KeyOf(*impl_->store, version->metadata.location, uri);
+}
+
+Result<bool> Table::FileExists(std::string_view path) const {
+  DS_ASSIGN_OR_RETURN(const std::string key, impl_->KeyOfUserPath(path));
+  const Result<ObjectInfo> info = impl_->store->Head(key);
+  if (!info.ok() && info.kind() != ErrorKind::kNotFound) return info.error();
+  return info.ok();
+}
+
+}  // namespace datashard

@@ -1,0 +1,161 @@
+#include "table/table_impl.h"
+
+#include "base/error.h"
+#include "base/uri.h"
+#include "catalog/table_files.h"
+#include "commit/append_files.h"
+
+namespace datashard {
+namespace {
+
+constexpr size_t kCachedFilesMax = 200'000;
+
+Error SchemaDiffers(std::string_view where, const Schema& table, const Schema& given) {
+  std::string difference = fmt::format("the table has {} fields, {} were given", table.fields.size(), given.fields.size());
+  for (size_t i = 0; i < std::min(table.fields.size(), given.fields.size()); ++i) {
+    const Field& a = table.fields[i];
+    const Field& b = given.fields[i];
+    if (a.id == b.id && a.name == b.name && a.type == b.type && a.required == b.required) continue;
+    const auto text = [](const Field& field) {
+      return fmt::format("{}: {} {}{}", field.id, field.name, field.type.ToString(), field.required ? " required" : "");
+    };
+    difference = fmt::format("field {} of the table is '{}', given was '{}'", i + 1, text(a), text(b));
+    break;
+  }
+  return AlreadyExists("the table at {} exists with another schema: {}. Open it without a schema, or create the new one "
+                       "at another path",
+                       where, difference)
+      .About(ErrorSubject::kSchema);
+}
+
+}  // namespace
+
+ManifestCache::Entries ManifestCache::Find(const std::string& path) const {
+  std::lock_guard lock(mutex_);
+  const auto found = by_path_.find(path);
+  return found == by_path_.end() ? nullptr : found->second;
+}
+
+void ManifestCache::Add(const std::string& path, Entries entries) {
+  std::lock_guard lock(mutex_);
+  if (files_ + entries->size() > kCachedFilesMax) {
+    by_path_.clear();
+    files_ = 0;
+  }
+  const size_t count = entries->size();
+  if (by_path_.emplace(path, std::move(entries)).second) files_ += count;
+}
+
+TableImpl::TableImpl(std::string path, std::shared_ptr<ObjectStore> store,
+                     std::unique_ptr<TableSurroundings> surroundings, Outside outside)
+    : path(std::move(path)),
+      store(std::move(store)),
+      surroundings_(std::move(surroundings)),
+      outside(outside),
+      catalog(this->store, outside),
+      committer(this->store, catalog, outside) {}
+
+Status TableImpl::Open() {
+  DS_ASSIGN_OR_RETURN(catalog::VersionPtr version, catalog.Load());
+  const Result<std::string> written_at = PathOfUri(version->metadata.location);
+  const Result<std::string> found_at = PathOfUri(store->root_uri());
+  if (found_at.ok() && (!written_at.ok() || *written_at != *found_at)) {
+    outside.log.Write(LogLevel::kWarning,
+                      fmt::format("the table at {} says it lies at {}: it was moved. It is read and written here; other "
+                                  "engines will not find its files",
+                                  store->root_uri(), version->metadata.location));
+  }
+  Remember(version);
+  return {};
+}
+
+Status TableImpl::Create(CreateOptions options) {
+  Status opened = Open();
+  if (!opened.ok()) {
+    if (opened.kind() != ErrorKind::kNotFound) return opened;
+    iceberg::TableMetadata first =
+        commit::FirstVersion(RandomUuid(outside.random), store->root_uri(), options.schema, options.properties,
+                             outside.clock.Now());
+    DS_ASSIGN_OR_RETURN(auto outcome, catalog.Publish(1, std::move(first)));
+    if (outcome.published == catalog::Published::kWon) {
+      catalog.AdvanceHint(1);
+      Remember(outcome.version);
+      created = true;
+      return {};
+    }
+    DS_RETURN_IF_ERROR(Open());  // somebody else made it at the same moment
+  }
+  if (!options.open_existing) {
+    return AlreadyExists("a table exists at {}; open it, or create the new one at another path", store->root_uri())
+        .About(ErrorSubject::kTable);
+  }
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, Current());
+  if (options.schema && !SameFields(version->metadata.current_schema(), *options.schema)) {
+    return SchemaDiffers(store->root_uri(), version->metadata.current_schema(), *options.schema);
+  }
+  return {};
+}
+
+Result<catalog::VersionPtr> TableImpl::Current() {
+  catalog::VersionPtr known;
+  {
+    std::lock_guard lock(mutex_);
+    known = current_;
+  }
+  DS_ASSIGN_OR_RETURN(catalog::VersionPtr newest, catalog.Refresh(known));
+  if (newest != known) Remember(newest);
+  return newest;
+}
+
+void TableImpl::Remember(const catalog::VersionPtr& version) {
+  std::lock_guard lock(mutex_);
+  if (current_ == nullptr || version->number > current_->number) current_ = version;
+}
+
+Result<const Snapshot*> TableImpl::FindSnapshot(const catalog::VersionPtr& version,
+                                                std::optional<int64_t> snapshot_id) const {
+  if (!snapshot_id) return version->metadata.current_snapshot();
+  if (const Snapshot* found = version->metadata.FindSnapshot(*snapshot_id)) return found;
+  return InvalidArgument("the table at {} has no snapshot {}; snapshots() lists those it has", store->root_uri(),
+                         *snapshot_id)
+      .About(ErrorSubject::kSnapshot);
+}
+
+Result<std::vector<ManifestFile>> TableImpl::DataManifests(const catalog::VersionPtr& version,
+                                                           const Snapshot& snapshot) const {
+  DS_ASSIGN_OR_RETURN(std::vector<ManifestFile> manifests,
+                      catalog::ReadManifestListOf(*store, version->metadata, snapshot));
+  for (const ManifestFile& manifest : manifests) {
+    if (manifest.content == ManifestContent::kDeletes && manifest.added_files_count + manifest.existing_files_count > 0) {
+      return Unsupported("snapshot {} of {} has row-level delete files, which cannot be applied here yet; read the table "
+                         "with another engine, or compact its deletes away there",
+                         snapshot.snapshot_id, store->root_uri());
+    }
+  }
+  std::erase_if(manifests, [](const ManifestFile& manifest) { return manifest.content == ManifestContent::kDeletes; });
+  return manifests;
+}
+
+Result<ManifestCache::Entries> TableImpl::EntriesOf(const catalog::VersionPtr& version, const ManifestFile& manifest) {
+  if (ManifestCache::Entries cached = manifests_.Find(manifest.manifest_path)) return cached;
+  DS_ASSIGN_OR_RETURN(std::vector<ManifestEntry> read, catalog::ReadManifestOf(*store, version->metadata, manifest));
+  auto entries = std::make_shared<const std::vector<ManifestEntry>>(std::move(read));
+  manifests_.Add(manifest.manifest_path, entries);
+  return ManifestCache::Entries(entries);
+}
+
+Result<std::string> TableImpl::KeyOfUserPath(std::string_view user_path) {
+  if (!user_path.starts_with('/') && user_path.find(':') == std::string_view::npos) {
+    DS_RETURN_IF_ERROR(CheckKey(user_path));
+    return std::string(user_path);
+  }
+  // The table's path as the user gave it may lead through symbolic links that its URI does not show.
+  if (path.starts_with('/') && user_path.starts_with('/')) {
+    Result<std::string> key = KeyBelow(path, user_path);
+    if (key.ok()) return key;
+  }
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, Current());
+  return catalog::KeyOf(*store, version->metadata.location, user_path);
+}
+
+}  // namespace datashard

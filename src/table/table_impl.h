@@ -1,0 +1,85 @@
+// The state behind Table and Transaction, and the ways to build one on a given store (tests, simulations).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/outside.h"
+#include "catalog/directory_catalog.h"
+#include "commit/committer.h"
+#include "datashard/table.h"
+#include "storage/object_store.h"
+
+namespace datashard {
+
+/// The components of a table that real programs use, and their owner.
+struct TableSurroundings {
+  MetricSums metrics;
+  Outside outside{SystemClock(), SystemRandom(), metrics, StderrLog()};
+};
+
+/// Live entries of manifests by path. Manifests never change, so an entry is good for ever; the whole is dropped when it
+/// holds too many files.
+class ManifestCache {
+ public:
+  using Entries = std::shared_ptr<const std::vector<ManifestEntry>>;
+  Entries Find(const std::string& path) const;
+  void Add(const std::string& path, Entries entries);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, Entries> by_path_;
+  size_t files_ = 0;
+};
+
+class TableImpl {
+ public:
+  TableImpl(std::string path, std::shared_ptr<ObjectStore> store, std::unique_ptr<TableSurroundings> surroundings,
+            Outside outside);
+
+  /// Makes version 1, or opens what is there, as Table::Create says. Sets `created`.
+  Status Create(CreateOptions options);
+  Status Open();
+
+  /// The newest version. Errors: as DirectoryCatalog::Refresh.
+  Result<catalog::VersionPtr> Current();
+  /// Remembers a version that is known to be newest or nearly so.
+  void Remember(const catalog::VersionPtr& version);
+
+  /// The snapshot with this id, or the current one; null for an empty table. Errors: kInvalidArgument (kSnapshot).
+  Result<const Snapshot*> FindSnapshot(const catalog::VersionPtr& version, std::optional<int64_t> snapshot_id) const;
+  /// The data manifests of a snapshot. Errors: kUnsupported where it has live delete files.
+  Result<std::vector<ManifestFile>> DataManifests(const catalog::VersionPtr& version, const Snapshot& snapshot) const;
+  Result<ManifestCache::Entries> EntriesOf(const catalog::VersionPtr& version, const ManifestFile& manifest);
+  /// `path` in any form users hand back to us (URI, absolute, relative to the table) as a key.
+  Result<std::string> KeyOfUserPath(std::string_view path);
+
+  Result<ArrowStream> Scan(const ScanOptions& options);
+
+  const std::string path;
+  const std::shared_ptr<ObjectStore> store;
+  bool created = false;
+
+ private:
+  std::unique_ptr<TableSurroundings> surroundings_;
+
+ public:
+  const Outside outside;
+  catalog::DirectoryCatalog catalog;
+  commit::Committer committer;
+
+ private:
+  ManifestCache manifests_;
+  std::mutex mutex_;
+  catalog::VersionPtr current_;
+};
+
+/// A table on a store of the caller's, with the caller's clock and randomness, which must outlive it.
+Result<std::unique_ptr<Table>> CreateTableOn(std::shared_ptr<ObjectStore> store, Outside outside, CreateOptions options);
+Result<std::unique_ptr<Table>> OpenTableOn(std::shared_ptr<ObjectStore> store, Outside outside);
+
+}  // namespace datashard

@@ -26,6 +26,18 @@ struct ByteRange {
   int64_t size_bytes = 0;
 };
 
+/// An object opened for repeated ranged reads. It goes on reading the object that was opened, also after that was
+/// replaced or deleted where the store can do so (memory, local). Callable from several threads. Must not outlive its store.
+class ObjectReader {
+ public:
+  virtual ~ObjectReader() = default;
+  /// The size when it was opened.
+  virtual int64_t size_bytes() const = 0;
+  /// Reads up to `size` bytes at `offset` into `out`; fewer than `size` only where the object ends (at opening) first.
+  /// Errors: kInvalidArgument for a negative offset or size; kCorruption where the object became shorter since.
+  virtual Result<int64_t> ReadAt(int64_t offset, int64_t size, void* out) = 0;
+};
+
 /// An object being written piece by piece; it has no visible name before Finish.
 class ObjectWriter {
  public:
@@ -70,6 +82,8 @@ class ObjectStore {
   virtual Result<Bytes> Get(std::string_view key) = 0;
   /// The bytes of `range` cut at the object's end. Errors: kNotFound; kInvalidArgument for a negative range.
   virtual Result<Bytes> GetRange(std::string_view key, ByteRange range) = 0;
+  /// Errors: kNotFound.
+  virtual Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) = 0;
   /// Errors: kNotFound (also for a directory).
   virtual Result<ObjectInfo> Head(std::string_view key) = 0;
   /// Every object whose key starts with `prefix` ("" or ending in '/'), in byte order of the keys.

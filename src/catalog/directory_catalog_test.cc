@@ -1,0 +1,142 @@
+#include "catalog/directory_catalog.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "catalog/table_files.h"
+#include "support/matchers.h"
+
+namespace datashard::catalog {
+namespace {
+
+class DirectoryCatalogTest : public testing::Test {
+ protected:
+  std::shared_ptr<ObjectStore> store = OpenMemoryStore("t", SystemClock());
+  MetricSums metrics;
+  DirectoryCatalog catalog{store, Outside{SystemClock(), SystemRandom(), metrics, SilentLog()}};
+
+  iceberg::TableMetadata Metadata(int64_t stamp) {
+    iceberg::TableMetadata metadata;
+    metadata.table_uuid = "7c3f4d7e-0000-4000-8000-000000000001";
+    metadata.location = store->root_uri();
+    metadata.last_updated_ms = stamp;
+    metadata.schemas.push_back({.schema_id = 0, .fields = {{.id = 1, .name = "x", .type = Type(TypeKind::kLong)}}});
+    metadata.last_column_id = 1;
+    metadata.partition_specs.push_back({});
+    metadata.sort_orders.push_back({});
+    return metadata;
+  }
+  void Put(int64_t number) {
+    auto outcome = catalog.Publish(number, Metadata(number));
+    ASSERT_THAT(outcome, IsOk());
+    ASSERT_EQ(outcome->published, Published::kWon);
+  }
+  void Hint(std::string text) { ASSERT_THAT(store->Replace("metadata/version-hint.text", text), IsOk()); }
+  int64_t Head() {
+    auto loaded = catalog.Load();
+    EXPECT_THAT(loaded, IsOk());
+    return loaded.ok() ? (*loaded)->number : -1;
+  }
+};
+
+TEST_F(DirectoryCatalogTest, AnEmptyDirectoryHoldsNoTable) {
+  EXPECT_THAT(catalog.Load(), HasKind(ErrorKind::kNotFound));
+  EXPECT_THAT(catalog.Load(), HasSubject(ErrorSubject::kTable));
+}
+
+TEST_F(DirectoryCatalogTest, ALegacyTableIsNamedAsSuch) {
+  ASSERT_THAT(store->Replace("metadata.version-hint.text", "3"), IsOk());
+  EXPECT_THAT(catalog.Load(), HasKind(ErrorKind::kUnsupported));
+  EXPECT_THAT(catalog.Load(), HasSubject(ErrorSubject::kLegacyLayout));
+}
+
+TEST_F(DirectoryCatalogTest, ANumberIsWonOnce) {
+  Put(1);
+  ASSERT_OK_AND_ASSIGN(const auto second, catalog.Publish(1, Metadata(99)));
+  EXPECT_EQ(second.published, Published::kLost);
+  EXPECT_EQ(Head(), 1);
+}
+
+TEST_F(DirectoryCatalogTest, TheHintMayLagLieOrBeMissing) {
+  for (int64_t number = 1; number <= 70; ++number) Put(number);
+  for (const char* hint : {"70", "1", "69\n", "900", "garbage", "", "-3", "0"}) {
+    Hint(hint);
+    EXPECT_EQ(Head(), 70) << "hint '" << hint << "'";
+  }
+  ASSERT_THAT(store->Delete("metadata/version-hint.text"), IsOk());
+  EXPECT_EQ(Head(), 70);
+}
+
+TEST_F(DirectoryCatalogTest, AVersionBeyondAGapIsNeverFollowed) {
+  for (int64_t number = 1; number <= 5; ++number) Put(number);
+  Put(7);
+  EXPECT_EQ(Head(), 5);
+  Hint("4");
+  EXPECT_EQ(Head(), 5);
+}
+
+TEST_F(DirectoryCatalogTest, ARunWhoseStartWasRemovedIsFoundByItsEnd) {
+  for (int64_t number = 1; number <= 8; ++number) Put(number);
+  for (int64_t number = 1; number <= 5; ++number) ASSERT_THAT(store->Delete(VersionKey(number)), IsOk());
+  EXPECT_EQ(Head(), 8);
+}
+
+TEST_F(DirectoryCatalogTest, RefreshFindsEveryLaterVersionAndNothingElse) {
+  Put(1);
+  ASSERT_OK_AND_ASSIGN(const VersionPtr first, catalog.Load());
+  ASSERT_OK_AND_ASSIGN(const VersionPtr same, catalog.Refresh(first));
+  EXPECT_EQ(same, first);
+  for (int64_t number = 2; number <= 200; ++number) Put(number);
+  ASSERT_OK_AND_ASSIGN(const VersionPtr newest, catalog.Refresh(first));
+  EXPECT_EQ(newest->number, 200);
+  EXPECT_EQ(newest->metadata.last_updated_ms, 200);
+}
+
+TEST_F(DirectoryCatalogTest, AReplacedTableIsNoticed) {
+  Put(1);
+  Put(2);
+  ASSERT_OK_AND_ASSIGN(const VersionPtr known, catalog.Load());
+  ASSERT_THAT(store->Delete(VersionKey(1)), IsOk());
+  ASSERT_THAT(store->Delete(VersionKey(2)), IsOk());
+  iceberg::TableMetadata other = Metadata(1);
+  other.table_uuid = "7c3f4d7e-0000-4000-8000-000000000002";
+  ASSERT_THAT(catalog.Publish(1, other), IsOk());
+  EXPECT_THAT(catalog.Refresh(known), HasMessage("was replaced"));
+}
+
+TEST_F(DirectoryCatalogTest, TheOtherSpellingOfAVersionCounts) {
+  Put(1);
+  ASSERT_THAT(store->PutIfAbsent("metadata/v2.gz.metadata.json", "somebody's"), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto outcome, catalog.Publish(2, Metadata(2)));
+  EXPECT_EQ(outcome.published, Published::kLost);
+}
+
+TEST_F(DirectoryCatalogTest, AStaleChecksumOfHadoopIsRemovedBeforeThePublication) {
+  ASSERT_THAT(store->Replace("metadata/.v1.metadata.json.crc", "stale"), IsOk());
+  Put(1);
+  EXPECT_THAT(store->Head("metadata/.v1.metadata.json.crc"), HasKind(ErrorKind::kNotFound));
+}
+
+TEST_F(DirectoryCatalogTest, CompressedMetadataIsNotWritten) {
+  iceberg::TableMetadata metadata = Metadata(1);
+  metadata.properties["write.metadata.compression-codec"] = "gzip";
+  EXPECT_THAT(catalog.Publish(1, metadata), HasKind(ErrorKind::kUnsupported));
+  EXPECT_THAT(catalog.Load(), HasKind(ErrorKind::kNotFound));
+}
+
+TEST_F(DirectoryCatalogTest, TheHintEndsAtTheNewestVersion) {
+  for (int64_t number = 1; number <= 3; ++number) Put(number);
+  catalog.AdvanceHint(1);  // a slow writer
+  EXPECT_EQ(*store->Get("metadata/version-hint.text"), "3");
+}
+
+TEST(KeyOf, NamesAreFollowedOnlyBelowTheRoot) {
+  MetricSums metrics;
+  const auto store = OpenMemoryStore("t", SystemClock());
+  EXPECT_EQ(*KeyOf(*store, "", store->root_uri() + "/data/x"), "data/x");
+  for (const std::string& uri : {store->root_uri() + "/../x", std::string("/etc/passwd"), std::string("s3://b/x")})
+    EXPECT_THAT(KeyOf(*store, "", uri), HasKind(ErrorKind::kInvalidArgument)) << uri;
+}
+
+}  // namespace
+}  // namespace datashard::catalog

@@ -15,11 +15,9 @@ constexpr size_t kMetadataLogEntriesMax = 100;
 // Manifests and lists of this many versions share a directory: huge directories slow every commit down.
 constexpr int64_t kVersionsPerDirectory = 10'000;
 
-/// Makes `schema` the current one of a table that has none, under an id that is still free.
+/// Makes `schema` the current one of a table that has none; the placeholder without fields goes.
 void Adopt(iceberg::TableMetadata& metadata, Schema schema) {
-  if (metadata.FindSchema(schema.schema_id) != nullptr) {
-    for (const Schema& known : metadata.schemas) schema.schema_id = std::max(schema.schema_id, known.schema_id + 1);
-  }
+  metadata.schemas.clear();
   metadata.current_schema_id = schema.schema_id;
   metadata.last_column_id = std::max(metadata.last_column_id, schema.HighestFieldId());
   metadata.properties[std::string(kNameMapping)] = iceberg::EncodeNameMapping(schema);

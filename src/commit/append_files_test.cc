@@ -72,11 +72,12 @@ TEST(AppendFiles, ASecondAttemptKeepsTheManifestAndRenamesTheList) {
 }
 
 TEST(AppendFiles, ASchemalessTableAdoptsTheSchemaInTheSameVersion) {
-  const AppendFiles change({File("a", 3)}, Columns(0, "x"));
+  const AppendFiles change({File("a", 3)}, Columns(5, "x"));
   ASSERT_OK_AND_ASSIGN(const CommitPlan plan, change.Plan(BaseOf(std::nullopt, kNow), kIds));
   EXPECT_FALSE(IsSchemaless(plan.next));
   EXPECT_EQ(plan.next.current_schema().fields[0].name, "x");
-  EXPECT_EQ(plan.next.current_schema_id, 1);  // 0 is the empty one
+  EXPECT_EQ(plan.next.current_schema_id, 5);
+  EXPECT_EQ(plan.next.schemas.size(), 1u);
   EXPECT_EQ(plan.next.last_column_id, 1);
   EXPECT_TRUE(plan.next.properties.contains("schema.name-mapping.default"));
 }

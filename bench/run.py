@@ -1,0 +1,157 @@
+"""Runs one benchmark: all systems take turns, case by case, repeat by repeat; prints minima and ratios.
+
+    python bench/run.py append --ours .venv/bin/python --peers .cache/venvs/peers/bin/python [--write docs/benchmarks.md]
+
+Ends with status 1 if an answer was wrong. A missed target is reported, not hidden, and does not change the status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from cases import BENCHES, Case  # noqa: E402
+
+OURS = "datashard (this)"
+
+
+class Worker:
+    """A system's process."""
+
+    def __init__(self, python: str, module: str, directory: Path):
+        directory.mkdir(parents=True)
+        self.process = subprocess.Popen(
+            [python, str(HERE / "worker.py"), module, str(directory)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE)
+
+    def call(self, name: str, *arguments):
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.write(json.dumps({"call": name, "arguments": arguments}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"a worker ended early (status {self.process.wait()}) in {name}{arguments}")
+        return json.loads(line)["value"]
+
+    def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def systems_of(bench: str, ours: str, peers: str) -> dict[str, tuple[str, str]]:
+    """Name → (interpreter, adapter)."""
+    bare = "pyarrow write + fsync" if bench == "append" else "pyarrow same file"
+    return {
+        OURS: (ours, "datashard_api"),
+        "datashard 0.11.2": (peers, "datashard_api"),
+        bare: (ours, "pyarrow_file"),
+        "deltalake": (peers, "delta"),
+        "PyIceberg": (peers, "iceberg_py"),
+    }
+
+
+def measure(bench: str, workers: dict[str, Worker]) -> dict[str, dict[str, list[float]]]:
+    """Case → system → seconds of each repeat."""
+    times: dict[str, dict[str, list[float]]] = {}
+    for case in BENCHES[bench]:
+        rows: dict[str, list[float]] = {}
+        names = [name for name in workers if not (case.action == "create" and name.startswith("pyarrow"))]
+        for repeat in range(case.repeats + 1):
+            for name in names:
+                seconds = workers[name].call(case.action, case.rows)
+                if repeat > 0:  # the first round warms up
+                    rows.setdefault(name, []).append(seconds)
+            print(f"\r{case.name}: {repeat}/{case.repeats}   ", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+        times[case.name] = rows
+    return times
+
+
+def verdicts(case: Case, rows: dict[str, list[float]]) -> list[str]:
+    lines = []
+    own = min(rows[OURS])
+    for target in case.targets:
+        other = min(rows[target.system])
+        if target.at_most:
+            ratio, reached = own / other, own / other <= target.times
+            lines.append(f"{ratio:.2f}x {target.system} (target: at most {target.times:g}x) {'reached' if reached else 'MISSED'}")
+        else:
+            ratio, reached = other / own, other / own >= target.times
+            lines.append(f"{ratio:.1f}x faster than {target.system} (target: {target.times:g}x) {'reached' if reached else 'MISSED'}")
+    return lines
+
+
+def table(bench: str, times: dict[str, dict[str, list[float]]]) -> str:
+    systems = list(dict.fromkeys(name for rows in times.values() for name in rows))
+    out = ["| case | " + " | ".join(systems) + " |", "|---" * (len(systems) + 1) + "|"]
+    for name, rows in times.items():
+        cells = [f"{min(rows[s]) * 1e3:.2f} / {statistics.median(rows[s]) * 1e3:.2f}" if s in rows else "–" for s in systems]
+        out.append(f"| {name} | " + " | ".join(cells) + " |")
+    out.append("")
+    out.append("Milliseconds, minimum / median. Ratios of minima against the targets:")
+    out.append("")
+    for case in BENCHES[bench]:
+        for line in verdicts(case, times[case.name]):
+            out.append(f"- {case.name}: {line}")
+    return "\n".join(out)
+
+
+def write_section(path: Path, bench: str, text: str) -> None:
+    """Replaces the part of the page between the marks of `bench`."""
+    start, end = f"<!-- bench {bench} -->", f"<!-- end {bench} -->"
+    page = path.read_text()
+    if start not in page or end not in page:
+        raise SystemExit(f"{path} has no place for '{bench}': expected the lines {start} and {end}")
+    head, rest = page.split(start, 1)
+    path.write_text(head + start + "\n" + text + "\n" + end + rest.split(end, 1)[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bench", choices=sorted(BENCHES))
+    parser.add_argument("--ours", required=True, help="interpreter with this project")
+    parser.add_argument("--peers", required=True, help="interpreter with the other systems")
+    parser.add_argument("--write", type=Path, help="page whose section is replaced")
+    options = parser.parse_args()
+
+    scratch = Path(tempfile.mkdtemp(prefix="datashard-bench-"))
+    workers: dict[str, Worker] = {}
+    try:
+        for number, (name, (python, module)) in enumerate(systems_of(options.bench, options.ours, options.peers).items()):
+            workers[name] = Worker(os.path.abspath(python), module, scratch / str(number))
+        if options.bench == "read":
+            rows = BENCHES["read"][0].rows
+            shared = workers[OURS].call("prepare_read", rows)
+            for name, worker in workers.items():
+                if name.startswith("pyarrow"):
+                    worker.call("use_file", shared)
+                elif name != OURS:
+                    worker.call("prepare_read", rows)
+        times = measure(options.bench, workers)
+        if options.bench == "append":
+            for worker in workers.values():
+                worker.call("check_append")
+        text = f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}.\n\n" + table(options.bench, times)
+        print(text)
+        if options.write:
+            write_section(options.write, options.bench, text)
+    finally:
+        for worker in workers.values():
+            worker.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

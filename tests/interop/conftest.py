@@ -1,0 +1,29 @@
+"""Fixtures of the interop tests: the peers' interpreter and a way to ask it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS = Path(os.environ.get("DATASHARD_PEERS_PYTHON", ROOT / ".cache/venvs/peers/bin/python"))
+
+
+@pytest.fixture(scope="session")
+def ask():
+    """ask(engine, call, table, *arguments): the answer of another engine, in its own process and environment."""
+    if not PEERS.exists():
+        pytest.fail(f"{PEERS} does not exist: run `make peers`")
+
+    def call(engine: str, name: str, table, *arguments):
+        done = subprocess.run(
+            [str(PEERS), str(Path(__file__).with_name("peer.py")), engine, name, str(table), *map(str, arguments)],
+            capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{engine} could not {name} {table}:\n{done.stderr}"
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return call

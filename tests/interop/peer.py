@@ -1,0 +1,131 @@
+"""Runs in the peers' environment: one call on one table by another engine; prints the answer as one JSON line.
+
+    python peer.py ENGINE CALL TABLE [ARGUMENT]
+
+Values are printed in one spelling for all engines (see `plain`), rows sorted by column `id`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import math
+import sys
+import uuid
+
+
+def plain(value):
+    """A JSON value that is the same whatever class an engine gave for it."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return "nan" if math.isnan(value) else value
+    if isinstance(value, decimal.Decimal):
+        return f"decimal {value}"
+    if isinstance(value, datetime.datetime):
+        if value.tzinfo is not None:
+            return "instant " + value.astimezone(datetime.timezone.utc).isoformat()
+        return "naive " + value.isoformat()
+    if isinstance(value, (datetime.date, datetime.time)):
+        return f"{type(value).__name__} {value.isoformat()}"
+    if isinstance(value, uuid.UUID):
+        return f"uuid {value}"
+    if isinstance(value, (bytes, bytearray)):
+        return "bytes " + bytes(value).hex()
+    raise TypeError(f"no spelling for {type(value)}")
+
+
+def rows_of(table) -> list[dict]:
+    """Rows of a pyarrow table, sorted by id."""
+    return [{k: plain(v) for k, v in row.items()} for row in sorted(table.to_pylist(), key=lambda row: row["id"])]
+
+
+class Released:
+    """datashard 0.11.2"""
+
+    def __init__(self, path: str):
+        import datashard
+
+        self.module = datashard
+        self.path = path
+
+    def read(self, snapshot_id=None):
+        table = self.module.load_table(self.path)
+        return rows_of(table.to_arrow(snapshot_id=int(snapshot_id) if snapshot_id else None))
+
+    def count(self):
+        return self.module.load_table(self.path).row_count()
+
+    def verify(self):
+        return self.module.load_table(self.path).verify()
+
+    def snapshots(self):
+        return [s["snapshot_id"] for s in self.module.load_table(self.path).snapshots()]
+
+    def append(self, records: str):
+        return self.module.load_table(self.path).append_records(json.loads(records))
+
+    def create(self, fields: str):
+        self.module.create_table(self.path, self.module.Schema(schema_id=1, fields=json.loads(fields)))
+
+    def create_schemaless(self):
+        self.module.create_table(self.path)
+
+
+class PyIceberg:
+    def __init__(self, path: str):
+        from pyiceberg.table import StaticTable
+
+        self.table = StaticTable.from_metadata(path)
+
+    def read(self, snapshot_id=None):
+        return rows_of(self.table.scan(snapshot_id=int(snapshot_id) if snapshot_id else None).to_arrow())
+
+    def filtered(self, row_filter: str):
+        return rows_of(self.table.scan(row_filter=row_filter).to_arrow())
+
+    def snapshots(self):
+        return [s.snapshot_id for s in self.table.metadata.snapshots]
+
+
+class DuckDB:
+    def __init__(self, path: str):
+        import duckdb
+
+        self.path = path
+        self.connection = duckdb.connect()
+        self.connection.execute("SET TimeZone='UTC'")
+        for extension in ("avro", "iceberg"):
+            __import__(f"duckdb_extension_{extension}")
+        from duckdb_extensions import import_extension
+
+        for extension in ("avro", "iceberg"):
+            import_extension(extension, con=self.connection)
+            self.connection.execute(f"LOAD {extension}")
+
+    def _scan(self, rest: str):
+        result = self.connection.execute(f"SELECT * FROM {rest} ORDER BY id")
+        names = [column[0] for column in result.description]
+        return [dict(zip(names, map(plain, row))) for row in result.fetchall()]
+
+    def read(self, snapshot_id=None):
+        at = f", snapshot_from_id={int(snapshot_id)}" if snapshot_id else ""
+        return self._scan(f"iceberg_scan('{self.path}'{at})")
+
+    def filtered(self, row_filter: str):
+        return self._scan(f"iceberg_scan('{self.path}') WHERE {row_filter}")
+
+    def count(self):
+        return self.connection.execute(f"SELECT count(*) FROM iceberg_scan('{self.path}')").fetchone()[0]
+
+    def snapshots(self):
+        return [row[0] for row in self.connection.execute(
+            f"SELECT snapshot_id FROM iceberg_snapshots('{self.path}')").fetchall()]
+
+
+ENGINES = {"released": Released, "pyiceberg": PyIceberg, "duckdb": DuckDB}
+
+if __name__ == "__main__":
+    engine, call, path, *arguments = sys.argv[1:]
+    print(json.dumps(getattr(ENGINES[engine](path), call)(*arguments)))

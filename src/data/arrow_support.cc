@@ -1,0 +1,66 @@
+#include "data/arrow_support.h"
+
+#include <arrow/api.h>
+#include <arrow/compute/initialize.h>
+#include <parquet/exception.h>
+
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "base/error.h"
+
+namespace datashard::data {
+namespace {
+
+constexpr const char* kDetailType = "datashard::Error";
+
+class ErrorDetail final : public arrow::StatusDetail {
+ public:
+  explicit ErrorDetail(Error error) : error_(std::move(error)) {}
+  const char* type_id() const override { return kDetailType; }
+  std::string ToString() const override { return error_.message(); }
+  const Error& error() const { return error_; }
+
+ private:
+  Error error_;
+};
+
+}  // namespace
+
+Status StartCompute() {
+  static const arrow::Status started = arrow::compute::Initialize();
+  if (!started.ok()) return Internal("Arrow's compute kernels do not start: {}", started.message());
+  return {};
+}
+
+arrow::Status ToArrow(const Error& error) {
+  return arrow::Status(arrow::StatusCode::IOError, error.message(), std::make_shared<ErrorDetail>(error));
+}
+
+Error FromArrow(const arrow::Status& status, ErrorKind kind) {
+  const auto& detail = status.detail();
+  if (detail != nullptr && std::strcmp(detail->type_id(), kDetailType) == 0)
+    return static_cast<const ErrorDetail&>(*detail).error();
+  if (status.IsOutOfMemory()) return Unavailable("out of memory: {}", status.message());
+  if (status.IsNotImplemented()) return Unsupported("{}", status.message());
+  // A detail on an I/O error is the errno of a system call; without one Arrow means malformed input.
+  if (status.IsIOError() && detail != nullptr) return Unavailable("{}", status.message());
+  return Error(kind, status.message());
+}
+
+Error FromCurrentException(ErrorKind kind) {
+  try {
+    throw;
+  } catch (const parquet::ParquetStatusException& exception) {
+    return FromArrow(exception.status(), kind);
+  } catch (const std::bad_alloc&) {
+    return Unavailable("out of memory");
+  } catch (const std::exception& exception) {
+    return Error(kind, exception.what());
+  } catch (...) {
+    return Internal("an exception of unknown type");
+  }
+}
+
+}  // namespace datashard::data

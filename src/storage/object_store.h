@@ -44,7 +44,7 @@ class ObjectWriter {
   virtual ~ObjectWriter() = default;
   virtual Status Append(ByteView bytes) = 0;
   virtual int64_t size_bytes() const = 0;
-  /// The object appears under its key, whole. Durable only after WriteGroup::Sync.
+  /// The object appears under its key, whole. Durable only after WriteGroup::Sync. Errors: as WriteGroup::Put.
   virtual Status Finish() = 0;
 };
 
@@ -53,7 +53,8 @@ class ObjectWriter {
 class WriteGroup {
  public:
   virtual ~WriteGroup() = default;
-  /// Writes a whole object and starts its write-back. Directories are made as needed.
+  /// Writes a whole object and starts its write-back. Directories are made as needed. Errors: kAlreadyExists: the name
+  /// was not new, and what has it is untouched; kUnavailable (disk full, say): the object is not there.
   virtual Status Put(std::string_view key, ByteView body) = 0;
   /// The writer must be finished or destroyed before Sync.
   virtual Result<std::unique_ptr<ObjectWriter>> Open(std::string_view key) = 0;
@@ -62,7 +63,8 @@ class WriteGroup {
   virtual Status Sync() = 0;
 };
 
-/// Callable from several threads. Errors of all calls: kInvalidArgument for a bad key, kDenied, kUnavailable.
+/// Callable from several threads. Errors of all calls: kInvalidArgument for a bad key (names that start with ".datashard-"
+/// and end in ".tmp" are the stores' own, and never listed), kDenied, kUnavailable.
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
@@ -78,7 +80,7 @@ class ObjectStore {
   /// Creates or replaces the object atomically: readers see the old or the new body. Not necessarily durable.
   virtual Status Replace(std::string_view key, ByteView body) = 0;
 
-  /// Errors: kNotFound.
+  /// Errors: kNotFound; kUnsupported for more than 2 GiB, here and in GetRange.
   virtual Result<Bytes> Get(std::string_view key) = 0;
   /// The bytes of `range` cut at the object's end. Errors: kNotFound; kInvalidArgument for a negative range.
   virtual Result<Bytes> GetRange(std::string_view key, ByteRange range) = 0;
@@ -86,7 +88,8 @@ class ObjectStore {
   virtual Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) = 0;
   /// Errors: kNotFound (also for a directory).
   virtual Result<ObjectInfo> Head(std::string_view key) = 0;
-  /// Every object whose key starts with `prefix` ("" or ending in '/'), in byte order of the keys.
+  /// Every object whose key starts with `prefix` ("" or ending in '/'), in byte order of the keys; none is no error. What
+  /// is added or removed meanwhile may or may not be there. A directory that cannot be read fails the call.
   virtual Result<std::vector<ObjectInfo>> List(std::string_view prefix) = 0;
   /// Removing what is not there is no error.
   virtual Status Delete(std::string_view key) = 0;
@@ -97,9 +100,9 @@ class ObjectStore {
 /// Objects in memory, durable at once: for tests and as the simulation's ground.
 std::unique_ptr<ObjectStore> OpenMemoryStore(std::string name, Clock& clock);
 
-/// Directory `path`, made with its parents when `create`; symbolic links in `path` itself are resolved here, later ones
-/// below it must stay below it. Errors: kNotFound (no such directory, and not `create`), kInvalidArgument (a file),
-/// kDenied, kUnsupported (a file system without exclusive create).
+/// Directory `path`, made with its parents, durably, when `create`; symbolic links in `path` itself are resolved here,
+/// later ones below it must stay below it. Errors: kNotFound (no such directory, and not `create`), kInvalidArgument (a
+/// file, a dangling link), kDenied. A file system without exclusive create can be read; PutIfAbsent answers kUnsupported.
 Result<std::unique_ptr<ObjectStore>> OpenLocalStore(std::string_view path, bool create);
 
 }  // namespace datashard

@@ -1,0 +1,31 @@
+// Which keys a store takes, and the names it keeps for itself.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "datashard/result.h"
+
+namespace datashard {
+
+/// Bodies above this are not handed out in one piece: metadata is far smaller, and a sparse file that claims an exabyte
+/// must not take this process's memory.
+inline constexpr int64_t kWholeObjectBytesMax = int64_t{2} << 30;
+
+/// Is `key` a key (see base/uri.h) whose last segment is not reserved for temporaries? Else kInvalidArgument.
+Status CheckObjectKey(std::string_view key);
+/// Is `prefix` "" or a key with a '/' behind it? Else kInvalidArgument.
+Status CheckListPrefix(std::string_view prefix);
+/// kInvalidArgument where either number is negative.
+Status CheckRange(std::string_view key, int64_t offset_bytes, int64_t size_bytes);
+
+/// ".datashard-<16 digits>.tmp": never listed, never a key. The leading dot hides it from other engines too.
+std::string TemporaryName();
+bool IsTemporaryName(std::string_view name);
+
+/// ("a/b", "c") of "a/b/c"; ("", "c") of "c".
+std::pair<std::string_view, std::string_view> SplitKey(std::string_view key);
+
+}  // namespace datashard

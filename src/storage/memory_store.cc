@@ -1,0 +1,166 @@
+// The store in memory: what the contract says and nothing more, for tests and as the simulation's ground.
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+#include "base/check.h"
+#include "storage/keys.h"
+#include "storage/object_store.h"
+
+namespace datashard {
+namespace {
+
+struct Object {
+  std::shared_ptr<const Bytes> body;
+  Instant modified;
+};
+
+class MemoryReader final : public ObjectReader {
+ public:
+  MemoryReader(std::string key, std::shared_ptr<const Bytes> body) : key_(std::move(key)), body_(std::move(body)) {}
+  int64_t size_bytes() const override { return static_cast<int64_t>(body_->size()); }
+  Result<int64_t> ReadAt(int64_t offset, int64_t size, void* out) override {
+    DS_RETURN_IF_ERROR(CheckRange(key_, offset, size));
+    const int64_t count = std::clamp<int64_t>(size_bytes() - offset, 0, size);
+    if (count > 0) std::memcpy(out, body_->data() + offset, static_cast<size_t>(count));
+    return count;
+  }
+
+ private:
+  std::string key_;
+  std::shared_ptr<const Bytes> body_;
+};
+
+class MemoryStore final : public ObjectStore {
+ public:
+  MemoryStore(std::string name, Clock& clock) : root_uri_("memory://" + std::move(name)), clock_(clock) {}
+
+  const std::string& root_uri() const override { return root_uri_; }
+  std::unique_ptr<WriteGroup> NewWriteGroup() override;
+
+  Status PutIfAbsent(std::string_view key, ByteView body) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    Object object = NewObject(body);
+    std::lock_guard lock(mutex_);
+    const bool added = objects_.try_emplace(std::string(key), std::move(object)).second;
+    if (!added) return AlreadyExists("{}/{} exists", root_uri_, key);
+    return {};
+  }
+
+  Status Replace(std::string_view key, ByteView body) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    Object object = NewObject(body);
+    std::lock_guard lock(mutex_);
+    objects_.insert_or_assign(std::string(key), std::move(object));
+    return {};
+  }
+
+  Result<Bytes> Get(std::string_view key) override {
+    DS_ASSIGN_OR_RETURN(const Object object, Find(key));
+    return Bytes(*object.body);
+  }
+
+  Result<Bytes> GetRange(std::string_view key, ByteRange range) override {
+    DS_RETURN_IF_ERROR(CheckRange(key, range.offset_bytes, range.size_bytes));
+    DS_ASSIGN_OR_RETURN(const Object object, Find(key));
+    const auto size = static_cast<int64_t>(object.body->size());
+    if (range.offset_bytes >= size) return Bytes();
+    return object.body->substr(static_cast<size_t>(range.offset_bytes), static_cast<size_t>(range.size_bytes));
+  }
+
+  Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override {
+    DS_ASSIGN_OR_RETURN(const Object object, Find(key));
+    return std::unique_ptr<ObjectReader>(std::make_unique<MemoryReader>(std::string(key), object.body));
+  }
+
+  Result<ObjectInfo> Head(std::string_view key) override {
+    DS_ASSIGN_OR_RETURN(const Object object, Find(key));
+    return InfoOf(std::string(key), object);
+  }
+
+  Result<std::vector<ObjectInfo>> List(std::string_view prefix) override {
+    DS_RETURN_IF_ERROR(CheckListPrefix(prefix));
+    std::lock_guard lock(mutex_);
+    std::vector<ObjectInfo> found;
+    for (auto it = objects_.lower_bound(prefix); it != objects_.end() && it->first.starts_with(prefix); ++it)
+      found.push_back(InfoOf(it->first, it->second));
+    return found;
+  }
+
+  Status Delete(std::string_view key) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    std::lock_guard lock(mutex_);
+    if (const auto it = objects_.find(key); it != objects_.end()) objects_.erase(it);
+    return {};
+  }
+
+  Result<Instant> ServerTime() override { return clock_.Now(); }
+
+ private:
+  Object NewObject(ByteView body) const { return {std::make_shared<const Bytes>(body), clock_.Now()}; }
+  static ObjectInfo InfoOf(std::string key, const Object& object) {
+    return {.key = std::move(key),
+            .size_bytes = static_cast<int64_t>(object.body->size()),
+            .modified = object.modified};
+  }
+  Result<Object> Find(std::string_view key) {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    std::lock_guard lock(mutex_);
+    const auto it = objects_.find(key);
+    if (it == objects_.end()) return NotFound("{}/{} does not exist", root_uri_, key);
+    return it->second;
+  }
+
+  const std::string root_uri_;
+  Clock& clock_;
+  std::mutex mutex_;
+  std::map<std::string, Object, std::less<>> objects_;
+};
+
+class MemoryWriter final : public ObjectWriter {
+ public:
+  MemoryWriter(MemoryStore& store, std::string key) : store_(store), key_(std::move(key)) {}
+  Status Append(ByteView bytes) override {
+    DS_CHECK(!finished_);
+    body_.append(bytes);
+    return {};
+  }
+  int64_t size_bytes() const override { return static_cast<int64_t>(body_.size()); }
+  Status Finish() override {
+    DS_CHECK(!finished_);
+    finished_ = true;
+    return store_.PutIfAbsent(key_, body_);
+  }
+
+ private:
+  MemoryStore& store_;
+  std::string key_;
+  Bytes body_;
+  bool finished_ = false;
+};
+
+class MemoryWriteGroup final : public WriteGroup {
+ public:
+  explicit MemoryWriteGroup(MemoryStore& store) : store_(store) {}
+  Status Put(std::string_view key, ByteView body) override { return store_.PutIfAbsent(key, body); }
+  Result<std::unique_ptr<ObjectWriter>> Open(std::string_view key) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    return std::unique_ptr<ObjectWriter>(std::make_unique<MemoryWriter>(store_, std::string(key)));
+  }
+  Status Sync() override { return {}; }
+
+ private:
+  MemoryStore& store_;
+};
+
+std::unique_ptr<WriteGroup> MemoryStore::NewWriteGroup() { return std::make_unique<MemoryWriteGroup>(*this); }
+
+}  // namespace
+
+std::unique_ptr<ObjectStore> OpenMemoryStore(std::string name, Clock& clock) {
+  return std::make_unique<MemoryStore>(std::move(name), clock);
+}
+
+}  // namespace datashard

@@ -36,6 +36,9 @@ enum class TypeKind {
 
 struct Field;
 
+/// Keys we do not interpret, in file order: key, JSON text.
+using ExtraKeys = std::vector<std::pair<std::string, std::string>>;
+
 /// A type; cheap to copy (children are shared and never change).
 class Type {
  public:
@@ -43,9 +46,9 @@ class Type {
   explicit Type(TypeKind kind) : kind_(kind) {}
   static Type Decimal(int32_t precision, int32_t scale);
   static Type Fixed(int32_t length);
-  static Type Struct(std::vector<Field> fields);
-  static Type List(Field element);
-  static Type Map(Field key, Field value);
+  static Type Struct(std::vector<Field> fields, ExtraKeys extra = {});
+  static Type List(Field element, ExtraKeys extra = {});
+  static Type Map(Field key, Field value, ExtraKeys extra = {});
   static Type Other(std::string name);
 
   /// Parses a primitive type's name, such as "long", "decimal(10, 2)" or "fixed[16]".
@@ -61,15 +64,20 @@ class Type {
   int32_t length() const { return a_; }
   /// Struct: its fields. List: {element}. Map: {key, value}. Otherwise empty.
   const std::vector<Field>& children() const;
+  /// Of nested types: what the type's own JSON says beyond the spec.
+  const ExtraKeys& extra() const;
 
   bool operator==(const Type& other) const;
 
  private:
+  struct Nested;
+  Type(TypeKind kind, std::vector<Field> children, ExtraKeys extra);
+
   TypeKind kind_ = TypeKind::kOther;
   int32_t a_ = 0;
   int32_t b_ = 0;
   std::string name_;  // of kOther
-  std::shared_ptr<const std::vector<Field>> children_;
+  std::shared_ptr<const Nested> nested_;
 };
 
 struct Field {

@@ -12,11 +12,10 @@
 #include "datashard/manifest.h"
 #include "datashard/result.h"
 #include "datashard/schema.h"
+#include "iceberg/avro_codec.h"
 #include "iceberg/metadata.h"
 
 namespace datashard::iceberg {
-
-enum class AvroCodec { kNull, kDeflate };
 
 /// What a manifest's header says about all its entries.
 struct ManifestHeader {

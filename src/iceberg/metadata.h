@@ -19,7 +19,7 @@
 namespace datashard::iceberg {
 
 /// Keys we do not interpret, in file order: key, JSON text.
-using Extra = std::vector<std::pair<std::string, std::string>>;
+using Extra = ExtraKeys;
 
 struct PartitionField {
   int32_t source_id = 0;
@@ -56,12 +56,14 @@ struct SortOrder {
 struct SnapshotLogEntry {
   int64_t timestamp_ms = 0;
   int64_t snapshot_id = 0;
+  Extra extra;
   bool operator==(const SnapshotLogEntry&) const = default;
 };
 
 struct MetadataLogEntry {
   int64_t timestamp_ms = 0;
   std::string metadata_file;
+  Extra extra;
   bool operator==(const MetadataLogEntry&) const = default;
 };
 
@@ -115,7 +117,7 @@ inline constexpr int kJsonDepthMax = 64;
 /// the version) and (kLegacyLayout) for the snake_case metadata of the package's releases before 0.10.
 Result<TableMetadata> DecodeTableMetadata(ByteView json, std::string_view object);
 
-/// Deterministic, compact, ASCII-safe UTF-8. Key order follows the spec's table; `extra` comes last.
+/// Deterministic, compact UTF-8 (control characters escaped). Key order follows the spec's table; `extra` comes last.
 /// Errors: kInternal where Decode would refuse the result.
 Result<Bytes> EncodeTableMetadata(const TableMetadata& metadata);
 

@@ -25,7 +25,8 @@ function(ds_room name)
     target_link_libraries(ds_${name} INTERFACE datashard_options ${ROOM_LINK})
   endif()
   if(DATASHARD_TESTS AND tests)
-    ds_test(${name}_test LABEL ${name} SOURCES ${tests} LINK ds_${name})
+    # Every room's tests may use the simulation's stores and clock; ds_sim is defined later.
+    ds_test(${name}_test LABEL ${name} SOURCES ${tests} LINK ds_${name} $<TARGET_NAME_IF_EXISTS:ds_sim>)
   endif()
 endfunction()
 

@@ -1,0 +1,256 @@
+#include "sim/power_loss_store.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "storage/keys.h"
+
+namespace datashard::sim {
+namespace {
+
+uint64_t Below(Random& random, uint64_t bound) { return random.Next() % bound; }
+
+/// What an unsynced body may look like when the machine comes back.
+std::shared_ptr<const Bytes> Damaged(const std::shared_ptr<const Bytes>& body, Random& random) {
+  const uint64_t kept = Below(random, body->size() + 1);
+  switch (Below(random, 3)) {
+    case 0: return body;
+    case 1: return std::make_shared<const Bytes>(body->substr(0, kept));
+    default: {
+      // The size reached the disk, the last pages did not.
+      Bytes zeroed = *body;
+      std::fill(zeroed.begin() + static_cast<ptrdiff_t>(kept), zeroed.end(), '\0');
+      return std::make_shared<const Bytes>(std::move(zeroed));
+    }
+  }
+}
+
+}  // namespace
+
+PowerLossStore::PowerLossStore(std::string name, Clock& clock) : root_uri_("memory://" + std::move(name)), clock_(clock) {}
+
+void PowerLossStore::PowerLoss(Random& random) {
+  std::lock_guard lock(mutex_);
+  ++epoch_;
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    Entry& entry = it->second;
+    if (const uint64_t choice = Below(random, entry.later.size() + 1); choice > 0) {
+      State left = entry.later[choice - 1];
+      if (left.body && !left.body_durable) left.body = Damaged(left.body, random);
+      entry.durable = std::move(left);
+    }
+    entry.later.clear();
+    entry.durable.body_durable = true;
+    it = entry.durable.body ? std::next(it) : entries_.erase(it);
+  }
+}
+
+int64_t PowerLossStore::unsynced_count() const {
+  std::lock_guard lock(mutex_);
+  return std::ranges::count_if(entries_, [](const auto& entry) { return !entry.second.later.empty(); });
+}
+
+void PowerLossStore::FailNameSyncs(int count) {
+  std::lock_guard lock(mutex_);
+  failing_name_syncs_ = count;
+}
+
+int64_t PowerLossStore::epoch() const {
+  std::lock_guard lock(mutex_);
+  return epoch_;
+}
+
+Status PowerLossStore::CheckAlive(int64_t epoch) const {
+  if (epoch == this->epoch()) return {};
+  return Unavailable("{}: the power failed since this handle was opened", root_uri_);
+}
+
+PowerLossStore::State PowerLossStore::NewState(ByteView body, bool body_durable) const {
+  return {.body = std::make_shared<const Bytes>(body), .modified = clock_.Now(), .body_durable = body_durable};
+}
+
+Status PowerLossStore::Add(std::string_view key, State state) {
+  DS_RETURN_IF_ERROR(CheckObjectKey(key));
+  std::lock_guard lock(mutex_);
+  Entry& entry = entries_[std::string(key)];
+  if (entry.seen().body) return AlreadyExists("{}/{} exists", root_uri_, key);
+  entry.later.push_back(std::move(state));
+  return {};
+}
+
+void PowerLossStore::MakeDurable(const std::string& key, const std::shared_ptr<const Bytes>& body) {
+  std::lock_guard lock(mutex_);
+  Entry& entry = entries_[key];
+  const auto synced = std::ranges::find(entry.later, body, &State::body);
+  if (synced == entry.later.end()) return;  // deleted and forgotten meanwhile
+  entry.durable = std::move(*synced);
+  entry.durable.body_durable = true;
+  entry.later.erase(entry.later.begin(), std::next(synced));
+}
+
+Status PowerLossStore::PutIfAbsent(std::string_view key, ByteView body) {
+  State state = NewState(body, /*body_durable=*/true);
+  const std::shared_ptr<const Bytes> added = state.body;
+  DS_RETURN_IF_ERROR(Add(key, std::move(state)));
+  {
+    std::lock_guard lock(mutex_);
+    if (failing_name_syncs_ > 0) {
+      --failing_name_syncs_;
+      return CommitUnknown("{}/{} was created, but the sync of its name failed (injected)", root_uri_, key);
+    }
+  }
+  MakeDurable(std::string(key), added);
+  return {};
+}
+
+Status PowerLossStore::Replace(std::string_view key, ByteView body) {
+  DS_RETURN_IF_ERROR(CheckObjectKey(key));
+  State state = NewState(body, /*body_durable=*/false);
+  std::lock_guard lock(mutex_);
+  entries_[std::string(key)].later.push_back(std::move(state));
+  return {};
+}
+
+Status PowerLossStore::Delete(std::string_view key) {
+  DS_RETURN_IF_ERROR(CheckObjectKey(key));
+  std::lock_guard lock(mutex_);
+  const auto it = entries_.find(key);
+  if (it != entries_.end() && it->second.seen().body) it->second.later.push_back({});
+  return {};
+}
+
+Result<PowerLossStore::State> PowerLossStore::Find(std::string_view key) const {
+  DS_RETURN_IF_ERROR(CheckObjectKey(key));
+  std::lock_guard lock(mutex_);
+  const auto it = entries_.find(key);
+  if (it == entries_.end() || !it->second.seen().body) return NotFound("{}/{} does not exist", root_uri_, key);
+  return it->second.seen();
+}
+
+Result<Bytes> PowerLossStore::Get(std::string_view key) {
+  DS_ASSIGN_OR_RETURN(const State state, Find(key));
+  return Bytes(*state.body);
+}
+
+Result<Bytes> PowerLossStore::GetRange(std::string_view key, ByteRange range) {
+  DS_RETURN_IF_ERROR(CheckRange(key, range.offset_bytes, range.size_bytes));
+  DS_ASSIGN_OR_RETURN(const State state, Find(key));
+  if (range.offset_bytes >= static_cast<int64_t>(state.body->size())) return Bytes();
+  return state.body->substr(static_cast<size_t>(range.offset_bytes), static_cast<size_t>(range.size_bytes));
+}
+
+Result<ObjectInfo> PowerLossStore::Head(std::string_view key) {
+  DS_ASSIGN_OR_RETURN(const State state, Find(key));
+  return ObjectInfo{.key = std::string(key),
+                    .size_bytes = static_cast<int64_t>(state.body->size()),
+                    .modified = state.modified};
+}
+
+Result<std::vector<ObjectInfo>> PowerLossStore::List(std::string_view prefix) {
+  DS_RETURN_IF_ERROR(CheckListPrefix(prefix));
+  std::lock_guard lock(mutex_);
+  std::vector<ObjectInfo> found;
+  for (auto it = entries_.lower_bound(prefix); it != entries_.end() && it->first.starts_with(prefix); ++it) {
+    const State& state = it->second.seen();
+    if (!state.body) continue;
+    found.push_back({.key = it->first,
+                     .size_bytes = static_cast<int64_t>(state.body->size()),
+                     .modified = state.modified});
+  }
+  return found;
+}
+
+class PowerLossReader final : public ObjectReader {
+ public:
+  PowerLossReader(const PowerLossStore& store, std::string key, std::shared_ptr<const Bytes> body)
+      : store_(store), epoch_(store.epoch()), key_(std::move(key)), body_(std::move(body)) {}
+  int64_t size_bytes() const override { return static_cast<int64_t>(body_->size()); }
+  Result<int64_t> ReadAt(int64_t offset, int64_t size, void* out) override {
+    DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
+    DS_RETURN_IF_ERROR(CheckRange(key_, offset, size));
+    const int64_t count = std::clamp<int64_t>(size_bytes() - offset, 0, size);
+    if (count > 0) std::memcpy(out, body_->data() + offset, static_cast<size_t>(count));
+    return count;
+  }
+
+ private:
+  const PowerLossStore& store_;
+  const int64_t epoch_;
+  std::string key_;
+  std::shared_ptr<const Bytes> body_;
+};
+
+Result<std::unique_ptr<ObjectReader>> PowerLossStore::OpenReader(std::string_view key) {
+  DS_ASSIGN_OR_RETURN(const State state, Find(key));
+  return std::unique_ptr<ObjectReader>(std::make_unique<PowerLossReader>(*this, std::string(key), state.body));
+}
+
+class PowerLossGroup final : public WriteGroup {
+ public:
+  explicit PowerLossGroup(PowerLossStore& store)
+      : store_(store), epoch_(store.epoch()), pending_(std::make_shared<Pending>()) {}
+
+  Status Put(std::string_view key, ByteView body) override {
+    DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
+    return Add(store_, *pending_, key, body);
+  }
+  Result<std::unique_ptr<ObjectWriter>> Open(std::string_view key) override;
+  Status Sync() override {
+    DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
+    for (const auto& [key, body] : *pending_) store_.MakeDurable(key, body);
+    pending_->clear();
+    return {};
+  }
+
+  using Pending = std::vector<std::pair<std::string, std::shared_ptr<const Bytes>>>;
+  static Status Add(PowerLossStore& store, Pending& pending, std::string_view key, ByteView body) {
+    PowerLossStore::State state = store.NewState(body, /*body_durable=*/false);
+    const std::shared_ptr<const Bytes> added = state.body;
+    DS_RETURN_IF_ERROR(store.Add(key, std::move(state)));
+    pending.emplace_back(std::string(key), added);
+    return {};
+  }
+
+ private:
+  PowerLossStore& store_;
+  const int64_t epoch_;
+  const std::shared_ptr<Pending> pending_;  // shared with writers
+};
+
+class PowerLossWriter final : public ObjectWriter {
+ public:
+  PowerLossWriter(PowerLossStore& store, std::shared_ptr<PowerLossGroup::Pending> pending, std::string key)
+      : store_(store), epoch_(store.epoch()), pending_(std::move(pending)), key_(std::move(key)) {}
+  Status Append(ByteView bytes) override {
+    DS_CHECK(!finished_);
+    DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
+    body_.append(bytes);
+    return {};
+  }
+  int64_t size_bytes() const override { return static_cast<int64_t>(body_.size()); }
+  Status Finish() override {
+    DS_CHECK(!finished_);
+    DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
+    finished_ = true;
+    return PowerLossGroup::Add(store_, *pending_, key_, body_);
+  }
+
+ private:
+  PowerLossStore& store_;
+  const int64_t epoch_;
+  std::shared_ptr<PowerLossGroup::Pending> pending_;
+  std::string key_;
+  Bytes body_;
+  bool finished_ = false;
+};
+
+Result<std::unique_ptr<ObjectWriter>> PowerLossGroup::Open(std::string_view key) {
+  DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
+  DS_RETURN_IF_ERROR(CheckObjectKey(key));
+  return std::unique_ptr<ObjectWriter>(std::make_unique<PowerLossWriter>(store_, pending_, std::string(key)));
+}
+
+std::unique_ptr<WriteGroup> PowerLossStore::NewWriteGroup() { return std::make_unique<PowerLossGroup>(*this); }
+
+}  // namespace datashard::sim

@@ -1,0 +1,80 @@
+// A store in memory that forgets what was not synced, as disks do when the power fails.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/random.h"
+#include "storage/object_store.h"
+
+namespace datashard::sim {
+
+/// Behaves as the contract says until PowerLoss. Durable are: objects of a group after its Sync, objects of PutIfAbsent.
+/// Everything else (Put without Sync, Replace, Delete) is not. Callable from several threads.
+class PowerLossStore final : public ObjectStore {
+ public:
+  PowerLossStore(std::string name, Clock& clock);
+
+  /// Each key falls back, independently of the others, to its last durable state or to any later one, in whatever order
+  /// POSIX leaves open; bodies that were not synced may survive whole, cut off or with zeros at the end. What is left is
+  /// durable. Groups, writers and readers from before are dead (kUnavailable).
+  void PowerLoss(Random& random);
+  /// Keys whose state a power loss could change.
+  int64_t unsynced_count() const;
+  /// The next `count` calls of PutIfAbsent create the object with a durable body, but the sync of its name fails:
+  /// kCommitUnknown, and a power loss may take the name away again.
+  void FailNameSyncs(int count);
+
+  const std::string& root_uri() const override { return root_uri_; }
+  std::unique_ptr<WriteGroup> NewWriteGroup() override;
+  Status PutIfAbsent(std::string_view key, ByteView body) override;
+  Status Replace(std::string_view key, ByteView body) override;
+  Result<Bytes> Get(std::string_view key) override;
+  Result<Bytes> GetRange(std::string_view key, ByteRange range) override;
+  Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override;
+  Result<ObjectInfo> Head(std::string_view key) override;
+  Result<std::vector<ObjectInfo>> List(std::string_view prefix) override;
+  Status Delete(std::string_view key) override;
+  Result<Instant> ServerTime() override { return clock_.Now(); }
+
+ private:
+  friend class PowerLossGroup;
+  friend class PowerLossWriter;
+  friend class PowerLossReader;
+
+  /// What a key may hold: an object, or nothing (no body).
+  struct State {
+    std::shared_ptr<const Bytes> body;
+    Instant modified;
+    bool body_durable = false;
+  };
+  struct Entry {
+    State durable;
+    std::vector<State> later;  // not durable, oldest first; the last one is what readers see
+    const State& seen() const { return later.empty() ? durable : later.back(); }
+  };
+
+  State NewState(ByteView body, bool body_durable) const;
+  /// Adds an object that no sync covers yet. Errors: kAlreadyExists.
+  Status Add(std::string_view key, State state);
+  /// The object `body` of `key` becomes durable, if it is still there.
+  void MakeDurable(const std::string& key, const std::shared_ptr<const Bytes>& body);
+  Result<State> Find(std::string_view key) const;
+  Status CheckAlive(int64_t epoch) const;
+  int64_t epoch() const;
+
+  const std::string root_uri_;
+  Clock& clock_;
+  mutable std::mutex mutex_;
+  std::map<std::string, Entry, std::less<>> entries_;
+  int64_t epoch_ = 0;  // power losses so far
+  int failing_name_syncs_ = 0;
+};
+
+}  // namespace datashard::sim

@@ -15,6 +15,11 @@
 
 namespace datashard {
 
+namespace data {
+/// The error behind `code`, which get_schema or get_next of `stream` returned: errors of this library keep their kind.
+Error StreamError(ArrowArrayStream& stream, int code);
+}  // namespace data
+
 enum class RowFormat { kCsv, kParquet, kJsonLines };
 
 /// By ending: .csv .tsv, .parquet .pq, .jsonl .ndjson .json (a .gz behind the first and last is looked through).

@@ -1,0 +1,16 @@
+// Ctrl-C and SIGTERM: noted, asked for between two pieces of work, and fatal the second time.
+#pragma once
+
+#include "datashard/result.h"
+
+namespace datashard::cli {
+
+/// Installs handlers for SIGINT and SIGTERM that only take note, and ignores SIGPIPE. A second signal of the same kind
+/// ends the process at once: the default action is restored by the first.
+void WatchSignals();
+/// The signal that came, or 0.
+int PendingSignal();
+/// kUnavailable "interrupted" once a signal came; fits datashard::Interrupted.
+Status CheckSignals();
+
+}  // namespace datashard::cli

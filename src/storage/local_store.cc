@@ -92,6 +92,7 @@ class LocalStore final : public ObjectStore {
       : beneath_(std::move(beneath)), root_uri_(FileUri(beneath_.root_path())), tree_(beneath_) {}
 
   const std::string& root_uri() const override { return root_uri_; }
+  bool durable_when_visible() const override { return false; }
   std::unique_ptr<WriteGroup> NewWriteGroup() override { return NewLocalWriteGroup(beneath_, tree_); }
 
   Status PutIfAbsent(std::string_view key, ByteView body) override {

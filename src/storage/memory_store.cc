@@ -38,6 +38,7 @@ class MemoryStore final : public ObjectStore {
   MemoryStore(std::string name, Clock& clock) : root_uri_("memory://" + std::move(name)), clock_(clock) {}
 
   const std::string& root_uri() const override { return root_uri_; }
+  bool durable_when_visible() const override { return true; }
   std::unique_ptr<WriteGroup> NewWriteGroup() override;
 
   Status PutIfAbsent(std::string_view key, ByteView body) override {

@@ -71,6 +71,9 @@ class ObjectStore {
 
   /// URI of the root, without trailing '/': "file:///data/t", "memory://x".
   virtual const std::string& root_uri() const = 0;
+  /// Is an object that can be read back durable? In a bucket it is; in a directory its name may still be lost with the
+  /// power, so that reading it back does not settle a publication whose sync has failed.
+  virtual bool durable_when_visible() const = 0;
 
   virtual std::unique_ptr<WriteGroup> NewWriteGroup() = 0;
   /// Creates the object with this body, whole and durable (its name too), if its name is free.

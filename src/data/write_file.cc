@@ -67,8 +67,7 @@ parquet::schema::NodePtr ParquetNode(const Field& field) {
 std::shared_ptr<parquet::WriterProperties> Properties(const Schema& schema, const std::vector<ColumnEncoding>& encodings,
                                                       const WriteSettings& settings) {
   parquet::WriterProperties::Builder builder;
-  builder.compression(parquet::Compression::ZSTD)
-      ->compression_level(1)
+  builder.compression(parquet::Compression::ZSTD)  // Arrow's own level for it is 1; naming one bars uncompressed columns
       ->disable_dictionary()
       ->enable_page_checksum()
       ->enable_write_page_index()

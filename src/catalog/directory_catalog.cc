@@ -169,11 +169,19 @@ Result<bool> DirectoryCatalog::Settle(const std::string& key, ByteView body) con
   for (int attempt = 0; attempt < kSettleAttempts; ++attempt) {
     if (attempt > 0) outside_.clock.Sleep(std::chrono::milliseconds(10) * (1 << attempt));
     const Result<Bytes> found = store_->Get(key);
-    if (found.ok() && *found != body) return false;
-    // Putting the same version again settles both cases left: it proves that the name is durable, or creates it.
+    if (found.ok()) {
+      if (*found != body) return false;
+      if (store_->durable_when_visible()) return true;
+      last = "it is there, but its name could not be made durable";
+      break;  // another sync of the directory may report success for a name it has lost
+    }
+    if (found.kind() != ErrorKind::kNotFound) {
+      last = found.error().ToString();
+      continue;
+    }
+    // Absent: the same number again, never the next one. An earlier attempt that arrives late then finds it taken.
     const Status put = store_->PutIfAbsent(key, body);
     if (put.ok()) return true;
-    if (found.ok() && put.kind() == ErrorKind::kAlreadyExists) return true;
     last = put.error().ToString();
   }
   return CommitUnknown("whether {}/{} was published could not be found out ({}); keep every file and open the table again",

@@ -86,6 +86,7 @@ class FaultyStore final : public ObjectStore {
   bool all_fired() const;
 
   const std::string& root_uri() const override { return base_->root_uri(); }
+  bool durable_when_visible() const override { return base_->durable_when_visible(); }
   std::unique_ptr<WriteGroup> NewWriteGroup() override;
   Status PutIfAbsent(std::string_view key, ByteView body) override;
   Status Replace(std::string_view key, ByteView body) override;

@@ -32,6 +32,7 @@ class PowerLossStore final : public ObjectStore {
   void FailNameSyncs(int count);
 
   const std::string& root_uri() const override { return root_uri_; }
+  bool durable_when_visible() const override { return false; }
   std::unique_ptr<WriteGroup> NewWriteGroup() override;
   Status PutIfAbsent(std::string_view key, ByteView body) override;
   Status Replace(std::string_view key, ByteView body) override;

@@ -1,0 +1,279 @@
+// Invariants: an acknowledged append is in every later snapshot, once; a refused one in none; an unknown one in all or
+// none. Sequence numbers rise by one. No snapshot names a missing file. A table whose creation was acknowledged opens; one
+// whose creation was not can still be created.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "base/uri.h"
+#include "sim/faulty_store.h"
+#include "sim/power_loss_store.h"
+#include "sim/seed.h"
+#include "sim/sim_clock.h"
+#include "support/arrow_rows.h"
+#include "support/matchers.h"
+#include "table/table_impl.h"
+
+namespace datashard::sim {
+namespace {
+
+/// One simulated machine: a disk that forgets what was not synced, and a clock.
+struct Machine {
+  explicit Machine(uint64_t seed) : random(SeededRandom(seed)), disk(std::make_shared<PowerLossStore>("t", clock)) {}
+
+  SimClock clock;
+  std::unique_ptr<Random> random;
+  MetricSums metrics;
+  std::shared_ptr<PowerLossStore> disk;
+  Outside outside() { return {clock, *random, metrics, SilentLog()}; }
+};
+
+enum class Told { kAcknowledged, kRefused, kUnknown };
+using Model = std::map<int64_t, Told>;
+
+Told ToldBy(const Result<std::optional<Snapshot>>& result) {
+  if (result.ok()) return Told::kAcknowledged;
+  return result.kind() == ErrorKind::kCommitUnknown ? Told::kUnknown : Told::kRefused;
+}
+
+/// Checks the invariants on what a fresh process finds.
+void ExpectInvariants(const Model& model, Machine& machine, const std::string& run) {
+  SCOPED_TRACE(run);
+  ASSERT_OK_AND_ASSIGN(const auto table, OpenTableOn(machine.disk, machine.outside()));
+  ASSERT_OK_AND_ASSIGN(const std::vector<Snapshot> snapshots, table->snapshots());
+  std::set<int64_t> before;
+  for (size_t i = 0; i < snapshots.size(); ++i) {
+    EXPECT_EQ(snapshots[i].sequence_number, static_cast<int64_t>(i) + 1);
+    auto stream = table->Scan({.snapshot_id = snapshots[i].snapshot_id});
+    ASSERT_THAT(stream, IsOk());
+    ASSERT_OK_AND_ASSIGN(const std::vector<int64_t> ids, IdsOf(std::move(stream).value()));
+    const std::set<int64_t> now(ids.begin(), ids.end());
+    EXPECT_EQ(now.size(), ids.size()) << "a row is there twice";
+    EXPECT_TRUE(std::includes(now.begin(), now.end(), before.begin(), before.end())) << "a later snapshot lost rows";
+    before = now;
+  }
+  for (const auto& [id, told] : model) {
+    if (told == Told::kUnknown) continue;
+    EXPECT_EQ(before.contains(id), told == Told::kAcknowledged)
+        << "row " << id << (told == Told::kAcknowledged ? " was acknowledged and is lost" : " was refused and is there");
+  }
+  for (int64_t id : before) EXPECT_TRUE(model.contains(id)) << "row " << id << " was never appended";
+  // The table goes on.
+  ASSERT_THAT(table->Append(RowsWithIds({1'000'000})), IsOk());
+  EXPECT_EQ(*table->row_count(), static_cast<int64_t>(before.size()) + 1);
+}
+
+struct Case {
+  Effect effect;
+  bool persists;
+  bool power_loss;
+};
+const Case kCases[] = {{Effect::kNotApplied, true, false}, {Effect::kNotApplied, true, true},
+                       {Effect::kApplied, true, false},    {Effect::kApplied, true, true},
+                       {Effect::kNotApplied, false, false}, {Effect::kApplied, false, false},
+                       {Effect::kApplied, false, true},     {Effect::kLate, false, false}};
+
+std::string Describe(uint64_t seed, int64_t crash_at, const Case& c) {
+  return fmt::format("seed {}, call {}, effect {}, {}, {}", seed, crash_at, static_cast<int>(c.effect),
+                     c.persists ? "crash" : "outage", c.power_loss ? "power loss" : "power stays");
+}
+
+TEST(CommitSim, CrashAfterEveryStoreCallOfAppends) {
+  for (const uint64_t seed : SeedsFromEnvOrRandom(1)) {
+    for (const Case& c : kCases) {
+      int64_t crash_at = 0;
+      for (;; ++crash_at) {
+        Machine machine(seed + static_cast<uint64_t>(crash_at));
+        const auto store = std::make_shared<FaultyStore>(machine.disk);
+        auto created = CreateTableOn(store, machine.outside(), {.schema = IdAndText()});
+        ASSERT_THAT(created, IsOk());
+        store->SetPlan({.crash_after_calls = crash_at, .crash_effect = c.effect, .crash_persists = c.persists});
+        Model model;
+        for (int64_t id = 1; id <= 3; ++id) model[id] = ToldBy((*created)->Append(RowsWithIds({id})));
+        const bool fired = store->all_fired();
+        store->DeliverLate();
+        if (c.power_loss) machine.disk->PowerLoss(*machine.random);
+        ExpectInvariants(model, machine, Describe(seed, crash_at, c));
+        if (HasFatalFailure() || !fired) break;
+      }
+      EXPECT_GT(crash_at, 25) << "three appends make more calls than that";
+    }
+  }
+}
+
+TEST(CommitSim, CrashAfterEveryStoreCallOfCreate) {
+  for (const uint64_t seed : SeedsFromEnvOrRandom(1)) {
+    for (const Case& c : kCases) {
+      int64_t crash_at = 0;
+      for (;; ++crash_at) {
+        SCOPED_TRACE(Describe(seed, crash_at, c));
+        Machine machine(seed + static_cast<uint64_t>(crash_at));
+        const auto store = std::make_shared<FaultyStore>(
+            machine.disk,
+            FaultPlan{.crash_after_calls = crash_at, .crash_effect = c.effect, .crash_persists = c.persists});
+        const bool acknowledged = CreateTableOn(store, machine.outside(), {.schema = IdAndText()}).ok();
+        const bool fired = store->all_fired();
+        store->DeliverLate();
+        if (c.power_loss) machine.disk->PowerLoss(*machine.random);
+        const auto found = OpenTableOn(machine.disk, machine.outside());
+        if (!found.ok()) {
+          EXPECT_FALSE(acknowledged) << found.error().ToString();
+          EXPECT_THAT(found, HasKind(ErrorKind::kNotFound));
+        }
+        ASSERT_THAT(CreateTableOn(machine.disk, machine.outside(), {.schema = IdAndText()}), IsOk());
+        ExpectInvariants({}, machine, "after creating again");
+        if (!fired) break;
+      }
+      EXPECT_GT(crash_at, 2);
+    }
+  }
+}
+
+TEST(CommitSim, AFullDiskAtEveryByteCountRefusesWholeAppends) {
+  int refused = 0;
+  for (int64_t room = 0; room <= 24'000; room += 397) {
+    Machine machine(17);
+    const auto store = std::make_shared<FaultyStore>(machine.disk);
+    auto created = CreateTableOn(store, machine.outside(), {.schema = IdAndText()});
+    ASSERT_THAT(created, IsOk());
+    store->SetPlan({.disk_full_after_bytes = room});
+    Model model;
+    for (int64_t id = 1; id <= 3; ++id) {
+      model[id] = ToldBy((*created)->Append(RowsWithIds({id})));
+      refused += model[id] == Told::kRefused;
+    }
+    ExpectInvariants(model, machine, fmt::format("disk full after {} bytes", room));
+    // Once there is room again, the same handle goes on.
+    store->FreeSpace();
+    EXPECT_THAT((*created)->Append(RowsWithIds({50})), IsOk());
+  }
+  EXPECT_GT(refused, 20);
+}
+
+/// Lets a rival publish right before chosen calls of PutIfAbsent reach the store.
+class RivalBeforeCreate final : public ObjectStore {
+ public:
+  RivalBeforeCreate(std::shared_ptr<ObjectStore> base, int times, std::function<void()> rival)
+      : base_(std::move(base)), times_(times), rival_(std::move(rival)) {}
+  const std::string& root_uri() const override { return base_->root_uri(); }
+  bool durable_when_visible() const override { return base_->durable_when_visible(); }
+  std::unique_ptr<WriteGroup> NewWriteGroup() override { return base_->NewWriteGroup(); }
+  Status PutIfAbsent(std::string_view key, ByteView body) override {
+    if (times_-- > 0) rival_();
+    return base_->PutIfAbsent(key, body);
+  }
+  Status Replace(std::string_view key, ByteView body) override { return base_->Replace(key, body); }
+  Result<Bytes> Get(std::string_view key) override { return base_->Get(key); }
+  Result<Bytes> GetRange(std::string_view key, ByteRange range) override { return base_->GetRange(key, range); }
+  Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override { return base_->OpenReader(key); }
+  Result<ObjectInfo> Head(std::string_view key) override { return base_->Head(key); }
+  Result<std::vector<ObjectInfo>> List(std::string_view prefix) override { return base_->List(prefix); }
+  Status Delete(std::string_view key) override { return base_->Delete(key); }
+  Result<Instant> ServerTime() override { return base_->ServerTime(); }
+
+ private:
+  std::shared_ptr<ObjectStore> base_;
+  int times_;
+  std::function<void()> rival_;
+};
+
+TEST(CommitSim, ALoserPlansAgainOnTheWinnerAndCleansUp) {
+  Machine machine(5);
+  ASSERT_THAT(CreateTableOn(machine.disk, machine.outside(), {.schema = IdAndText()}), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto rival, OpenTableOn(machine.disk, machine.outside()));
+  int64_t next = 100;
+  const auto store = std::make_shared<RivalBeforeCreate>(machine.disk, 4, [&] {
+    ASSERT_THAT(rival->Append(RowsWithIds({next++})), IsOk());
+  });
+  ASSERT_OK_AND_ASSIGN(const auto table, OpenTableOn(store, machine.outside()));
+  ASSERT_THAT(table->Append(RowsWithIds({1})), IsOk());
+  Model model{{1, Told::kAcknowledged}};
+  for (int64_t id = 100; id < 104; ++id) model[id] = Told::kAcknowledged;
+  ASSERT_OK_AND_ASSIGN(const auto objects, machine.disk->List("metadata/m/"));
+  EXPECT_EQ(objects.size(), 10u) << "one manifest and one list for each of five commits";
+  EXPECT_EQ(machine.metrics.Read().at("datashard_commit_conflicts_total"), 4);
+  ExpectInvariants(model, machine, "rival");
+}
+
+TEST(CommitSim, WhoLosesUntilTheTimeOutGetsACleanConflict) {
+  Machine machine(6);
+  ASSERT_THAT(CreateTableOn(machine.disk, machine.outside(),
+                            {.schema = IdAndText(), .properties = {{"datashard.commit.timeout", "0.2"}}}),
+              IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto rival, OpenTableOn(machine.disk, machine.outside()));
+  Model model;
+  int64_t next = 100;
+  const auto store = std::make_shared<RivalBeforeCreate>(machine.disk, 1'000'000, [&] {
+    model[next] = ToldBy(rival->Append(RowsWithIds({next})));
+    ++next;
+  });
+  ASSERT_OK_AND_ASSIGN(const auto table, OpenTableOn(store, machine.outside()));
+  const auto lost = table->Append(RowsWithIds({1}));
+  EXPECT_THAT(lost, HasKind(ErrorKind::kConflict));
+  EXPECT_THAT(lost, HasMessage("nothing was committed"));
+  model[1] = ToldBy(lost);
+  ASSERT_OK_AND_ASSIGN(const auto data, machine.disk->List("data/"));
+  EXPECT_EQ(data.size(), model.size() - 1) << "the loser's data file was not removed";
+  ExpectInvariants(model, machine, "time-out");
+}
+
+TEST(CommitSim, InABucketALostAnswerIsSettledByTheVersionItself) {
+  for (const Effect effect : {Effect::kApplied, Effect::kLate}) {
+    Machine machine(7);
+    const std::shared_ptr<ObjectStore> bucket = OpenMemoryStore("b", machine.clock);
+    const auto store = std::make_shared<FaultyStore>(bucket);
+    ASSERT_OK_AND_ASSIGN(const auto table, CreateTableOn(store, machine.outside(), {.schema = IdAndText()}));
+    store->SetPlan({.faults = {{.op = StoreOp::kPutIfAbsent, .effect = effect, .late_by_calls = 1}}});
+    ASSERT_THAT(table->Append(RowsWithIds({1})), IsOk());
+    EXPECT_TRUE(store->all_fired());
+    store->DeliverLate();
+    ASSERT_OK_AND_ASSIGN(const auto fresh, OpenTableOn(bucket, machine.outside()));
+    EXPECT_EQ(*fresh->row_count(), 1);
+    EXPECT_EQ(*fresh->version(), 2);
+  }
+}
+
+TEST(CommitSim, InADirectoryANameWithoutASyncIsNeverAcknowledged) {
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    Machine machine(seed);
+    auto created = CreateTableOn(machine.disk, machine.outside(), {.schema = IdAndText()});
+    ASSERT_THAT(created, IsOk());
+    machine.disk->FailNameSyncs(1);
+    const auto outcome = (*created)->Append(RowsWithIds({1}));
+    EXPECT_THAT(outcome, HasKind(ErrorKind::kCommitUnknown));
+    machine.disk->PowerLoss(*machine.random);
+    ExpectInvariants({{1, ToldBy(outcome)}}, machine, fmt::format("seed {}", seed));
+  }
+}
+
+TEST(CommitSim, AnUnknownOutcomeKeepsEveryFile) {
+  Machine machine(9);
+  const auto store = std::make_shared<FaultyStore>(machine.disk);
+  auto created = CreateTableOn(store, machine.outside(), {.schema = IdAndText()});
+  ASSERT_THAT(created, IsOk());
+  // The create is done but its answer is lost, and from then on nothing can be read or written.
+  int64_t create_call = -1;
+  {
+    Machine probe(9);
+    const auto counted = std::make_shared<FaultyStore>(probe.disk);
+    auto table = CreateTableOn(counted, probe.outside(), {.schema = IdAndText()});
+    counted->SetPlan({});
+    ASSERT_THAT((*table)->Append(RowsWithIds({1})), IsOk());
+    const auto calls = counted->calls();
+    create_call = std::find_if(calls.begin(), calls.end(),
+                               [](const StoreCall& call) { return call.op == StoreOp::kPutIfAbsent; }) - calls.begin();
+  }
+  store->SetPlan({.crash_after_calls = create_call, .crash_effect = Effect::kApplied});
+  const auto outcome = (*created)->Append(RowsWithIds({1}));
+  ASSERT_TRUE(store->all_fired());
+  EXPECT_THAT(outcome, HasKind(ErrorKind::kCommitUnknown));
+  EXPECT_EQ(machine.disk->List("data/")->size(), 1u);
+  ExpectInvariants({{1, ToldBy(outcome)}}, machine, "unknown");
+}
+
+}  // namespace
+}  // namespace datashard::sim

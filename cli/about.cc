@@ -6,7 +6,9 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/open_table.h"
 #include "datashard/table.h"
+#include "cli/interrupt.h"
 #include "cli/moment.h"
 #include "cli/text.h"
 
@@ -36,7 +38,7 @@ struct TableFacts {
   int64_t snapshots = 0;
   int64_t rows = 0;
   int64_t files = 0;
-  std::optional<int64_t> size_bytes;  ///< of the data files; none where the writer did not say
+  int64_t size_bytes = 0;  ///< of the data files
 };
 
 Result<TableFacts> FactsOf(const Table& table) {
@@ -51,11 +53,15 @@ Result<TableFacts> FactsOf(const Table& table) {
   facts.snapshots = static_cast<int64_t>(all.size());
   if (!facts.current) return facts;
   DS_ASSIGN_OR_RETURN(facts.rows, table.row_count(facts.current->snapshot_id));
-  facts.size_bytes = SummaryNumber(*facts.current, "total-files-size");
-  // The manifest list is the truth about files; the summary is only what a writer said.
+  // Manifests are the truth about files; a summary is only what a writer said. Costs a read for each manifest.
   DS_ASSIGN_OR_RETURN(const std::vector<ManifestFile> manifests, table.ReadManifestList(facts.current->manifest_list));
-  for (const ManifestFile& manifest : manifests)
-    if (manifest.content == ManifestContent::kData) facts.files += manifest.added_files_count + manifest.existing_files_count;
+  for (const ManifestFile& manifest : manifests) {
+    DS_RETURN_IF_ERROR(CheckSignals());
+    if (manifest.content != ManifestContent::kData) continue;
+    DS_ASSIGN_OR_RETURN(const std::vector<ManifestEntry> entries, table.ReadManifest(manifest.manifest_path));
+    facts.files += static_cast<int64_t>(entries.size());
+    for (const ManifestEntry& entry : entries) facts.size_bytes += entry.data_file.file_size_in_bytes;
+  }
   return facts;
 }
 
@@ -90,7 +96,7 @@ std::string InfoText(const TableFacts& facts, const Terminal& terminal) {
   line("uuid", facts.uuid);
   line("version", fmt::format("{}", facts.version));
   line("rows", WithThousands(facts.rows));
-  line("files", facts.size_bytes ? fmt::format("{} ({})", WithThousands(facts.files), HumanBytes(static_cast<double>(*facts.size_bytes))) : WithThousands(facts.files));
+  line("files", fmt::format("{} ({})", WithThousands(facts.files), HumanBytes(static_cast<double>(facts.size_bytes))));
   line("snapshots", facts.current ? fmt::format("{}, the current one is {} of {}", WithThousands(facts.snapshots), facts.current->snapshot_id, FormatInstant(facts.current->timestamp_ms))
                                   : WithThousands(facts.snapshots));
   for (const auto& [key, value] : facts.properties) line("property", fmt::format("{} = {}", key, value));
@@ -100,7 +106,7 @@ std::string InfoText(const TableFacts& facts, const Terminal& terminal) {
 }  // namespace
 
 Status Run(const InfoArguments& arguments, Output& out) {
-  DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, Table::Open(arguments.table));
+  DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, OpenTable(arguments.table));
   DS_ASSIGN_OR_RETURN(const TableFacts facts, FactsOf(*table));
   if (arguments.json || !out.terminal().is_terminal) return out.Write(InfoJson(table->path(), facts) + "\n");
   DS_RETURN_IF_ERROR(out.Write(InfoText(facts, out.terminal())));
@@ -113,7 +119,7 @@ Status Run(const InfoArguments& arguments, Output& out) {
 }
 
 Status Run(const LogArguments& arguments, Output& out) {
-  DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, Table::Open(arguments.table));
+  DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, OpenTable(arguments.table));
   DS_ASSIGN_OR_RETURN(std::vector<Snapshot> snapshots, table->snapshots());
   DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> current, table->current_snapshot());
   std::reverse(snapshots.begin(), snapshots.end());

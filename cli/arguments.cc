@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <map>
+#include <algorithm>
 #include <string_view>
 
 #include "cli/exit_codes.h"
@@ -40,9 +40,9 @@ struct Values {
 };
 
 std::string Footer() {
-  std::string text = "Exit codes: 0 success";
+  std::string text = fmt::format("Exit codes:\n  {:3}  success", kExitOk);
   for (const ExitCode& entry : kExitCodes) text += fmt::format("\n  {:3}  {}", entry.code, entry.meaning);
-  text += fmt::format("\n  {}  interrupted (Ctrl-C); {}  terminated", kExitInterrupted, kExitTerminated);
+  text += fmt::format("\n  {}  interrupted (Ctrl-C)\n  {}  terminated", kExitInterrupted, kExitTerminated);
   return text + "\n\n`datashard COMMAND --help` explains a command.";
 }
 
@@ -91,8 +91,8 @@ void AddWriters(CLI::App& app, Values& values) {
   CLI::App& import = *app.add_subcommand("import", "Load files into a table, in batches");
   AddTable(import, values.import.table);
   import.add_option("FILE", values.import.files, "CSV, Parquet or JSON Lines files; - is standard input")->required();
-  import.add_option("--batch-rows", values.import.batch_rows, "Rows of one snapshot")
-      ->capture_default_str()->check(CLI::Range(int64_t{1}, int64_t{1} << 40))->option_text("N");
+  import.add_option("--batch-rows", values.import.batch_rows, "Rows of one snapshot; default: 500000")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))->option_text("N");
   import.add_flag("--single-snapshot", values.import.single_snapshot, "All rows of all files in one snapshot: everything or nothing");
   import.add_flag("--no-create", values.import.no_create, "Fail if the table is missing instead of creating it with the columns of the first file");
   AddInput(import, values.import.input, values);
@@ -180,14 +180,32 @@ std::string HelpCommand(const CLI::App& app) {
   return fmt::format("`datashard {}--help`", chosen.empty() ? "" : chosen.front()->get_name() + " ");
 }
 
-Error UsageError(const CLI::App& app, std::string problem, int argc, const char* const* argv) {
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
-  if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
-    problem = fmt::format("there is no command '{}'", Printable(argv[1]));
-    if (const std::optional<std::string> nearest = NearestName(argv[1], names)) problem += fmt::format("; did you mean '{}'?", *nearest);
-  }
+Error UsageError(const CLI::App& app, std::string_view problem) {
   return Error(ErrorKind::kInvalidArgument, fmt::format("{}; see {}", Printable(problem), HelpCommand(app)));
+}
+
+// An argument that nothing takes: a mistyped command or option gets the name that was probably meant.
+Error UnknownArgument(const CLI::App& app, const CLI::ExtrasError& error) {
+  const std::vector<CLI::App*> chosen = app.get_subcommands();
+  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  if (unknown.empty()) return UsageError(app, error.what());
+  const auto option = std::find_if(unknown.begin(), unknown.end(), [](const std::string& text) { return text.starts_with("-"); });
+  const std::string& name = option == unknown.end() ? unknown.front() : *option;
+  std::vector<std::string> known;
+  std::string problem;
+  if (option != unknown.end()) {
+    for (const CLI::Option* have : (chosen.empty() ? app : *chosen.front()).get_options())
+      for (const std::string& long_name : have->get_lnames()) known.push_back("--" + long_name);
+    problem = fmt::format("there is no option {}", name);
+  } else if (chosen.empty()) {
+    for (const CLI::App* command : app.get_subcommands(nullptr)) known.push_back(command->get_name());
+    problem = fmt::format("there is no command {}", name);
+  } else {
+    problem = fmt::format("{} takes no further argument, but there is '{}'; put texts with spaces in quotes",
+                          chosen.front()->get_name(), name);
+  }
+  if (const std::optional<std::string> nearest = NearestName(name, known)) problem += fmt::format("; {} is the nearest", *nearest);
+  return UsageError(app, problem);
 }
 
 }  // namespace
@@ -197,6 +215,9 @@ Result<Arguments> ParseArguments(int argc, const char* const* argv) {
   CLI::App app("ACID Apache Iceberg tables on a plain directory.", "datashard");
   app.get_formatter()->column_width(34);
   app.get_formatter()->label("REQUIRED", "(required)");
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.get_formatter()->label("Subcommands", "Commands");
+  app.get_formatter()->label("TEXT", "");
   app.add_flag("--version", values.version_flag, "Show the version of this program");
   AddWriters(app, values);
   AddReaders(app, values);
@@ -206,9 +227,11 @@ Result<Arguments> ParseArguments(int argc, const char* const* argv) {
     return Chosen(app, values);
   } catch (const CLI::CallForHelp&) {
     const std::vector<CLI::App*> chosen = app.get_subcommands();
-    return Arguments(HelpText{chosen.empty() ? app.help() : chosen.front()->help()});
+    return Arguments(HelpText{chosen.empty() ? app.help() : chosen.front()->help("datashard")});
+  } catch (const CLI::ExtrasError& error) {
+    return UnknownArgument(app, error);
   } catch (const CLI::ParseError& error) {
-    return UsageError(app, error.what(), argc, argv);
+    return UsageError(app, error.what());
   }
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cli/commands.h"
+#include "cli/open_table.h"
 #include "datashard/table.h"
 #include "cli/input.h"
 #include "cli/interrupt.h"
@@ -37,12 +38,25 @@ Error Reason(const RowCutter& rows, Error error) {
   return rows.error() && error.kind() != ErrorKind::kCommitUnknown ? *rows.error() : std::move(error);
 }
 
+// The schema that an append of `rows` is to give a table without one; none where the table has its own, which the
+// columns of `rows` are then checked against.
+Result<std::optional<Schema>> SchemaToAdopt(const Table& table, RowCutter& rows, const InputArguments& input) {
+  DS_ASSIGN_OR_RETURN(const std::optional<Schema> schema, table.schema());
+  DS_ASSIGN_OR_RETURN(const ArrowSchemaHandle columns, rows.schema());
+  if (schema) {
+    DS_RETURN_IF_ERROR(CheckColumns(*columns.get(), *schema));
+    return std::optional<Schema>();
+  }
+  DS_ASSIGN_OR_RETURN(Schema adopted, SchemaOfRows(*columns.get(), input));
+  return std::optional(std::move(adopted));
+}
+
 class Import {
  public:
   explicit Import(const ImportArguments& arguments) : arguments_(arguments), progress_("import") { progress_.SetInBytes(true); }
 
   Status Run() {
-    DS_RETURN_IF_ERROR(OpenTable());
+    DS_RETURN_IF_ERROR(OpenOrWait());
     MeasureInput();
     for (const std::string& file : arguments_.files) {
       file_ = file;
@@ -79,13 +93,14 @@ class Import {
   }
 
  private:
-  Status OpenTable() {
-    Result<std::unique_ptr<Table>> table = Table::Open(arguments_.table);
+  Status OpenOrWait() {
+    Result<std::unique_ptr<Table>> table = OpenTable(arguments_.table);
     if (table.ok()) {
       table_ = *std::move(table);
       return BeginTransaction();
     }
-    if (table.kind() != ErrorKind::kNotFound || arguments_.no_create) return std::move(table).error();
+    const bool missing = table.kind() == ErrorKind::kNotFound && table.error().subject() == ErrorSubject::kTable;
+    if (!missing || arguments_.no_create) return std::move(table).error();
     return {};
   }
 
@@ -122,7 +137,8 @@ class Import {
     });
     // The first rows are read before the table is made, so that a file that cannot be read leaves no table behind.
     DS_ASSIGN_OR_RETURN(bool more, rows.HasMore());
-    DS_ASSIGN_OR_RETURN(const std::optional<Schema> schema, CreateIfMissing(rows));
+    DS_RETURN_IF_ERROR(CreateIfMissing(rows));
+    DS_ASSIGN_OR_RETURN(const std::optional<Schema> schema, SchemaToAdopt(*table_, rows, arguments_.input));
     while (more) {
       const int64_t before = rows.rows_handed_out();
       DS_RETURN_IF_ERROR(AppendPiece(rows, schema));
@@ -133,20 +149,13 @@ class Import {
     return {};
   }
 
-  // The schema the appends are to adopt: none where the table has one.
-  Result<std::optional<Schema>> CreateIfMissing(RowCutter& rows) {
-    std::optional<Schema> schema;
-    if (table_ != nullptr) {
-      DS_ASSIGN_OR_RETURN(const std::optional<Schema> present, table_->schema());
-      if (present) return schema;
-    }
+  Status CreateIfMissing(RowCutter& rows) {
+    if (table_ != nullptr) return {};
     DS_ASSIGN_OR_RETURN(const ArrowSchemaHandle columns, rows.schema());
-    DS_ASSIGN_OR_RETURN(schema, SchemaOfRows(*columns.get(), arguments_.input));
-    if (table_ != nullptr) return schema;
-    DS_ASSIGN_OR_RETURN(table_, Table::Create(arguments_.table, {.schema = *schema}));
+    DS_ASSIGN_OR_RETURN(Schema schema, SchemaOfRows(*columns.get(), arguments_.input));
+    DS_ASSIGN_OR_RETURN(table_, Table::Create(arguments_.table, {.schema = std::move(schema)}));
     created_ = table_->created();
-    DS_RETURN_IF_ERROR(BeginTransaction());
-    return std::optional<Schema>();
+    return BeginTransaction();
   }
 
   Status AppendPiece(RowCutter& rows, const std::optional<Schema>& schema) {
@@ -205,7 +214,7 @@ Status Run(const AppendArguments& arguments, Output& out) {
   if (!arguments.file && isatty(STDIN_FILENO) == 1)
     return Error(ErrorKind::kInvalidArgument, "nothing to append: name a FILE, or pipe rows into standard input");
   const std::string file = arguments.file.value_or("-");
-  DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, Table::Open(arguments.table));
+  DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, OpenTable(arguments.table));
   Progress progress{Printable(NameOf(file))};
   progress.SetInBytes(true);
   if (const std::optional<int64_t> size = SizeOfFile(file)) progress.SetTotal(*size);
@@ -216,12 +225,9 @@ Status Run(const AppendArguments& arguments, Output& out) {
     progress.SetRows(taken);
     return CheckSignals();
   });
-  std::optional<Schema> adopted;
-  if (!request.types) {
-    DS_ASSIGN_OR_RETURN(const ArrowSchemaHandle columns, rows.schema());
-    DS_ASSIGN_OR_RETURN(adopted, SchemaOfRows(*columns.get(), arguments.input));
-  }
-  Result<std::optional<Snapshot>> snapshot = table->Append(rows.Next(kAllRows), adopted, CheckSignals);
+  Result<std::optional<Schema>> adopted = SchemaToAdopt(*table, rows, arguments.input);
+  if (!adopted.ok()) return About(file, std::move(adopted).error());
+  Result<std::optional<Snapshot>> snapshot = table->Append(rows.Next(kAllRows), *adopted, CheckSignals);
   progress.Clear();
   if (!snapshot.ok()) return About(file, Reason(rows, std::move(snapshot).error()));
   const int64_t count = rows.rows_handed_out();

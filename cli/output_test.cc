@@ -53,8 +53,8 @@ TEST(TextTable, AlignsNumbersRightAndCutsNothingInAPipe) {
     DS_RETURN_IF_ERROR(table.AddRow({"1234", "\x1b[31mred", long_text}));
     return table.Finish();
   });
-  EXPECT_THAT(text, HasSubstr("  id  name        ok\n"));
-  EXPECT_THAT(text, HasSubstr("   7  漢          null\n"));
+  EXPECT_THAT(text, HasSubstr("  id  name         ok\n"));
+  EXPECT_THAT(text, HasSubstr("   7  漢           null\n"));
   EXPECT_THAT(text, HasSubstr("1234  \\x1b[31mred  " + long_text + "\n"));
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
   EXPECT_THAT(text, Not(HasSubstr("2 rows")));

@@ -7,6 +7,7 @@
 
 #include "cli/columns.h"
 #include "cli/commands.h"
+#include "cli/open_table.h"
 #include "datashard/table.h"
 #include "cli/interrupt.h"
 #include "cli/moment.h"
@@ -115,7 +116,7 @@ class RowPrinter {
 }  // namespace
 
 Status Run(const ScanArguments& arguments, Output& out) {
-  DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, Table::Open(arguments.table));
+  DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, OpenTable(arguments.table));
   DS_ASSIGN_OR_RETURN(const std::optional<Schema> schema, table->schema());
   ScanOptions options;
   DS_ASSIGN_OR_RETURN(options.snapshot_id, SnapshotIdOf(*table, arguments.at));
@@ -147,7 +148,7 @@ Status Run(const ScanArguments& arguments, Output& out) {
 }
 
 Status Run(const CountArguments& arguments, Output& out) {
-  DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, Table::Open(arguments.table));
+  DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, OpenTable(arguments.table));
   ScanOptions options;
   DS_ASSIGN_OR_RETURN(options.snapshot_id, SnapshotIdOf(*table, arguments.at));
   int64_t count = 0;

@@ -46,7 +46,8 @@ Result<Schema> InferSchema(const ArrowSchema& schema);
 /// Pulls `stream` to its end and hands over one line of JSON per row, without line end. Binary is base64, decimals,
 /// dates, times and instants are strings (ISO 8601), NaN and infinities are strings, null is null.
 Status ForEachJsonLine(ArrowStream stream, const std::function<Status(std::string_view line)>& sink);
-/// The same as cells of text for a table on a terminal: first the column names, then a vector per row; null is nullopt.
+/// The same as cells of text: first the column names, then a vector per row; null is nullopt. Texts are as they are in the
+/// table, control characters included: CSV needs them so, and a caller that prints to a terminal escapes them.
 Status ForEachTextRow(ArrowStream stream,
                       const std::function<Status(const std::vector<std::optional<std::string>>& cells)>& sink);
 

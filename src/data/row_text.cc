@@ -113,18 +113,6 @@ void AppendJsonString(std::string& out, std::string_view text) {
   out += '"';
 }
 
-std::string TerminalText(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (IsControl(text, i)) {
-      AppendEscapedControl(out, text, i);
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
 struct TypedRows {
   std::unique_ptr<RowSource> source;
   Schema schema;
@@ -187,7 +175,7 @@ Status ForEachTextRow(ArrowStream stream,
   return data::Guarded(ErrorKind::kInternal, [&]() -> Status {
     DS_ASSIGN_OR_RETURN(const data::TypedRows rows, data::Typed(std::move(stream)));
     std::vector<std::optional<std::string>> cells;
-    for (const Field& field : rows.schema.fields) cells.emplace_back(data::TerminalText(field.name));
+    for (const Field& field : rows.schema.fields) cells.emplace_back(field.name);
     DS_RETURN_IF_ERROR(sink(cells));
     std::string text;
     for (;;) {
@@ -200,7 +188,7 @@ Status ForEachTextRow(ArrowStream stream,
           if (columns[i]->IsNull(row)) continue;
           text.clear();
           data::AppendText(text, rows.schema.fields[i].type, *columns[i], row);
-          cells[i] = data::TerminalText(text);
+          cells[i] = text;
         }
         DS_RETURN_IF_ERROR(sink(cells));
       }

@@ -1,5 +1,6 @@
 #include "iceberg/avro_reader.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -11,8 +12,17 @@ namespace {
 constexpr int kDepthMax = 64;
 }
 
-// Every value but null and an empty record has a byte; sixteen values to the byte leave room for wide rows of nothing.
-AvroReader::AvroReader(ByteView block) : block_(block), steps_left_(static_cast<int64_t>(block.size()) * 16 + 65536) {}
+void AvroReader::Begin(ByteView block) {
+  block_ = block;
+  position_ = 0;
+  // Every value but null and an empty record has a byte; sixteen values to the byte leave room for wide rows of nothing.
+  steps_left_ = static_cast<int64_t>(block.size()) * 16 + 65536;
+}
+
+void AvroReader::Charge(int64_t items) {
+  items_left_ -= std::min(items, items_left_ + 1);
+  if (items_left_ < 0) Fail(fmt::format("more than {} items in one file,", kAvroItemsMax));
+}
 
 void AvroReader::Fail(std::string what) {
   if (ok()) fault_ = fmt::format("{} at byte {} of its block", what, position_);

@@ -1,6 +1,7 @@
 // Values of one Avro block, read by the writer's schema. The first fault sticks: whatever is read after it is empty or
-// zero, and the caller asks once, at the end of a record. Bounded: nothing is allocated that the bytes left do not cover,
-// and the number of values read is bounded by the number of bytes, whatever the schema says.
+// zero, and the caller asks once, at the end of a record. Bounded: nothing is allocated that the bytes left do not cover;
+// the number of values read is bounded by the number of bytes, whatever the schema says; and the number of items that the
+// caller keeps by a budget for the whole file, since an item in memory is many times the byte it may take in a file.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +13,20 @@
 
 namespace datashard::iceberg {
 
+/// Items of arrays and partition values in one file at most.
+inline constexpr int64_t kAvroItemsMax = 32 << 20;
+
 class AvroReader {
  public:
-  explicit AvroReader(ByteView block);
+  /// Starts on a block; what was left of the budget of items stays.
+  void Begin(ByteView block);
 
   bool ok() const { return fault_.empty(); }
   const std::string& fault() const { return fault_; }
   bool at_end() const { return position_ == block_.size(); }
   void Fail(std::string what);
+  /// Pays for `items` that the caller is about to keep.
+  void Charge(int64_t items);
 
   /// What is really there: a union's branch by the number read. Null for null, and after a fault.
   const AvroType* Enter(const AvroType& type);
@@ -37,8 +44,14 @@ class AvroReader {
   template <typename Visit>
   void ForEach(const AvroType& type, Visit&& visit) {
     if (!Expect(type, AvroKind::kArray, "an array")) return;
-    for (int64_t count = NextCount(); ok() && count > 0; count = NextCount())
-      for (; ok() && count > 0; --count) visit(*type.branches[0]);
+    for (int64_t count = NextCount(); ok() && count > 0; count = NextCount()) {
+      Charge(count);
+      for (; ok() && count > 0; --count) {
+        const size_t start = position_;
+        visit(*type.branches[0]);
+        if (position_ == start) Fail("array items that take no bytes");
+      }
+    }
   }
 
  private:
@@ -53,7 +66,8 @@ class AvroReader {
 
   ByteView block_;
   size_t position_ = 0;
-  int64_t steps_left_;
+  int64_t steps_left_ = 0;
+  int64_t items_left_ = kAvroItemsMax;
   int depth_ = 0;
   std::string fault_;
 };

@@ -22,6 +22,7 @@ constexpr NamedKind kKinds[] = {
 
 constexpr int64_t kSchemaBytesMax = 16 << 20;
 constexpr int64_t kFixedBytesMax = 1 << 20;
+constexpr size_t kFieldsMax = 10'000;  // ours have about a hundred, and one per partition field
 
 bool IsNamed(AvroKind kind) { return kind == AvroKind::kRecord || kind == AvroKind::kEnum || kind == AvroKind::kFixed; }
 
@@ -154,11 +155,13 @@ class AvroSchemaParser {
     DS_ASSIGN_OR_RETURN(const JsonValue type, object.Required("type"));
     DS_ASSIGN_OR_RETURN(field.type, Parse(type));
     record.fields.push_back(std::move(field));
+    if (++field_count_ > kFieldsMax) return value.Wrong(fmt::format("more than {} fields in one schema", kFieldsMax));
     return {};
   }
 
   AvroSchema schema_;
   std::map<std::string, const AvroType*> named_;
+  size_t field_count_ = 0;
 };
 
 Result<AvroSchema> AvroSchema::Parse(ByteView text, std::string_view object) {

@@ -28,7 +28,7 @@ class JsonWriter {
     return *this;
   }
   JsonWriter& Bool(bool value) { return Raw(value ? "true" : "false"); }
-  /// JSON text, as it is.
+  /// JSON text of ours, as it is.
   JsonWriter& Raw(std::string_view json) {
     Comma();
     text_ += json;
@@ -41,11 +41,17 @@ class JsonWriter {
     text_ += '"';
     return *this;
   }
-  /// Members kept from a file.
+  /// Members kept from a file: JSON text that this code has not made.
   JsonWriter& Members(const std::vector<std::pair<std::string, std::string>>& members) {
-    for (const auto& [key, json] : members) Key(key).Raw(json);
+    for (const auto& [key, json] : members) Key(key).Kept(json);
     return *this;
   }
+  JsonWriter& Kept(std::string_view json) {
+    has_kept_ = true;
+    return Raw(json);
+  }
+  /// Is any of the text not ours, so that only a parser can say whether it is JSON?
+  bool has_kept() const { return has_kept_; }
 
   void Reserve(size_t size_bytes) { text_.reserve(size_bytes); }
   std::string Take() && { return std::move(text_); }
@@ -68,6 +74,7 @@ class JsonWriter {
   void AppendEscaped(std::string_view value);
 
   std::string text_;
+  bool has_kept_ = false;
 };
 
 }  // namespace datashard::iceberg

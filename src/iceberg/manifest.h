@@ -33,7 +33,8 @@ struct DecodedManifest {
   std::vector<ManifestEntry> entries;  // all, deleted ones too
 };
 /// Reads by the writer's schema, by field id, ignoring fields it does not know. `object` names the file in errors.
-/// The schema of `header` is the manifest's own where it has one, else `table_schema`; likewise the spec.
+/// The schema of `header` is the manifest's own where it has one, else `table_schema`; likewise the spec. A file cut between
+/// two Avro blocks is noticed where it is ours (a count in its header); for others compare with the manifest list's counts.
 /// Errors: kCorruption (kMetadata): truncated, bad sync marker, declared sizes beyond the bytes, counts beyond the bounds.
 Result<DecodedManifest> DecodeManifest(ByteView avro, const Schema& table_schema, const PartitionSpec& table_spec,
                                        std::string_view object);

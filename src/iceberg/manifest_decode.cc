@@ -14,11 +14,28 @@
 namespace datashard::iceberg {
 namespace {
 
-/// What the values of a manifest's partition struct are.
+/// How a manifest's partition struct maps to the fields of its spec.
 struct PartitionShape {
-  const PartitionSpec& spec;
-  std::vector<Type> types;
+  std::vector<Type> types;       // of the spec's fields
+  const AvroType* record = nullptr;
+  std::vector<int64_t> slots;    // per field of `record`: its index in the spec, or -1
 };
+
+PartitionShape ShapeOf(const ManifestHeader& header, const AvroType& data_file) {
+  PartitionShape shape{.types = PartitionTypes(header.partition_spec, header.schema)};
+  const AvroField* field = data_file.Find(kPartition);
+  if (field == nullptr) return shape;
+  shape.record = field->type;
+  for (const AvroType* branch : field->type->branches)
+    if (branch->kind == AvroKind::kRecord) shape.record = branch;
+  const std::vector<PartitionField>& fields = header.partition_spec.fields;
+  for (const AvroField& part : shape.record->fields) {
+    const auto known = std::find_if(fields.begin(), fields.end(),
+                                    [&](const PartitionField& known_field) { return known_field.field_id == part.field_id; });
+    shape.slots.push_back(known == fields.end() ? -1 : known - fields.begin());
+  }
+  return shape;
+}
 
 // Calls `visit(key, value_type)` for each pair; it must read the value.
 template <typename Visit>
@@ -50,22 +67,21 @@ void ReadBounds(AvroReader& reader, const AvroType* type, std::map<int32_t, std:
 void ReadPartition(AvroReader& reader, const AvroField& field, const PartitionShape& shape, DataFile& file) {
   const AvroType* record = reader.Enter(*field.type);
   if (record == nullptr) return;
-  if (record->kind != AvroKind::kRecord) return reader.Fail("a partition that is no record");
-  for (const AvroField& part : record->fields) {
-    const auto& fields = shape.spec.fields;
-    const auto known = std::find_if(fields.begin(), fields.end(), [&](const PartitionField& partition_field) {
-      return partition_field.field_id == part.field_id;
-    });
-    if (known == fields.end()) {
-      reader.Skip(*part.type);
-    } else if (const AvroType* type = reader.Enter(*part.type)) {
-      const auto index = static_cast<size_t>(known - fields.begin());
-      file.partition[index] = ReadAvroValue(reader, *type, shape.types[index]);
+  if (record != shape.record || record->kind != AvroKind::kRecord) return reader.Fail("a partition that is no record");
+  for (size_t i = 0; i < record->fields.size(); ++i) {
+    const AvroType& part = *record->fields[i].type;
+    if (shape.slots[i] < 0) {
+      reader.Skip(part);
+    } else if (const AvroType* type = reader.Enter(part)) {
+      const auto slot = static_cast<size_t>(shape.slots[i]);
+      file.partition[slot] = ReadAvroValue(reader, *type, shape.types[slot]);
     }
   }
 }
 
 void ReadDataFile(AvroReader& reader, const AvroType& record, const PartitionShape& shape, DataFile& file) {
+  reader.Charge(static_cast<int64_t>(shape.types.size()));
+  if (!reader.ok()) return;
   file.partition.resize(shape.types.size());
   for (const AvroField& field : record.fields) {
     if (!reader.ok()) return;
@@ -179,8 +195,7 @@ Result<DecodedManifest> DecodeManifest(ByteView avro, const Schema& table_schema
                                    {{kFilePath, "file_path"}, {kFileFormat, "file_format"},
                                     {kRecordCount, "record_count"}, {kFileSizeInBytes, "file_size_in_bytes"}},
                                    object));
-  const PartitionSpec& spec = manifest.header.partition_spec;
-  const PartitionShape shape{spec, PartitionTypes(spec, manifest.header.schema)};
+  const PartitionShape shape = ShapeOf(manifest.header, *root.Find(kDataFile)->type);
   DS_RETURN_IF_ERROR(ReadRecords(file, object, [&](AvroReader& reader) {
     ReadEntry(reader, root, shape, manifest.entries.emplace_back());
   }));

@@ -61,13 +61,14 @@ Status RequireFields(const AvroType& record, std::initializer_list<RequiredField
 
 Status ReadRecords(AvroFile& file, std::string_view object, const std::function<void(AvroReader&)>& read) {
   int64_t records = 0;
+  AvroReader reader;
   for (;;) {
     DS_ASSIGN_OR_RETURN(const std::optional<AvroBlock> block, file.Next());
     if (!block) break;
     if (records + block->count > kManifestRecordsMax) {
       return Corruption("{}: more than {} records", object, kManifestRecordsMax).About(ErrorSubject::kMetadata);
     }
-    AvroReader reader(block->bytes());
+    reader.Begin(block->bytes());
     for (int64_t i = 0; i < block->count; ++i, ++records) {
       read(reader);
       if (!reader.ok()) {

@@ -96,6 +96,22 @@ TEST(Damage, FlippedBitsGiveAnErrorOrAValue) {
   EXPECT_GT(refused, 1000);
 }
 
+TEST(Damage, RandomBytesInRandomPlacesGiveAnErrorOrAValue) {
+  testing::Values values(17);
+  const std::vector<Bytes> files = SmallFiles();
+  int refused = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    Bytes file = files[static_cast<size_t>(values.Below(4))];
+    for (int64_t i = 1 + values.Below(4); i > 0; --i) {
+      const auto at = static_cast<size_t>(values.Below(static_cast<int64_t>(file.size())));
+      const auto size = static_cast<size_t>(values.Below(8));
+      file.replace(at, values.Coin() ? size : 0, values.Binary(static_cast<int64_t>(size)));
+    }
+    refused += !Decode(file).ok() && !DecodeManifestList(file, kName).ok();
+  }
+  EXPECT_GT(refused, 10'000);
+}
+
 TEST(Damage, ErrorsNameObjectAndPlace) {
   Bytes file = SmallFiles()[0];
   EXPECT_THAT(Decode("{}"), HasMessage("m0.avro: no Avro file"));
@@ -198,6 +214,26 @@ TEST(Hostile, SchemasAndCountsCannotMakeTheReaderWorkForNothing) {
   nulls.Fixed(FileRecord());
   EXPECT_THAT(Decode(Forged(ManifestSchemaWith(R"({"name":"x","type":{"type":"array","items":"null"}},)"), 1, nulls.bytes())),
               HasMessage("1000000000 items, but"));
+  AvroEncoder few_nulls;
+  few_nulls.Long(1);
+  few_nulls.Long(2);
+  few_nulls.Fixed(FileRecord());
+  EXPECT_THAT(Decode(Forged(ManifestSchemaWith(R"({"name":"x","type":{"type":"array","items":"null"}},)"), 1,
+                            few_nulls.bytes())),
+              HasMessage("items that take no bytes"));
+
+  // Ten thousand fields more than anybody needs.
+  std::string wide;
+  for (int i = 0; i <= 10'000; ++i) wide += fmt::format(R"({{"name":"x{0}","field-id":{1},"type":"int"}},)", i, i + 5000);
+  EXPECT_THAT(Decode(Forged(ManifestSchemaWith(wide), 1, entry)), HasMessage("more than 10000 fields"));
+
+  // A spec of many fields that the records do not have: each entry would still hold a value for each.
+  PartitionSpec spec;
+  for (int i = 0; i < 30'000; ++i) spec.fields.push_back({.field_id = i});
+  Bytes entries;
+  for (int i = 0; i < 2'000; ++i) entries += entry;
+  EXPECT_THAT(DecodeManifest(Forged(ManifestSchemaWith(""), 2'000, entries), Schema{}, spec, kName),
+              HasMessage("items in one file"));
 
   // Records of two records each, sixty deep: 2^60 values without a byte.
   std::string doubling = R"({"name":"x0","type":{"type":"record","name":"r0","fields":[]}},)";
@@ -277,7 +313,8 @@ TEST(AvroNames, AreSanitized) {
   EXPECT_EQ(AvroName("plain_1"), "plain_1");
   EXPECT_EQ(AvroName("1st"), "_1st");
   EXPECT_EQ(AvroName("a b"), "a_x20b");
-  EXPECT_EQ(AvroName("ä"), "_xC3_xA4");
+  EXPECT_EQ(AvroName("ä漢🧊"), "_xE4_x6F22_x1F9CA");
+  EXPECT_EQ(AvroName("\n"), "_xA");
   EXPECT_EQ(AvroName(""), "_");
 }
 
@@ -286,6 +323,15 @@ ManifestEntry Entry(EntryStatus status, int64_t rows, Literal partition) {
   entry.data_file.record_count = rows;
   entry.data_file.partition = {std::move(partition)};
   return entry;
+}
+
+// The worked example of docs/formats/manifest.md.
+TEST(ManifestList, LinesAreTheBytesOfTheirPage) {
+  const ManifestFile line{.manifest_path = "m", .manifest_length = 9, .sequence_number = 1, .min_sequence_number = 1,
+                          .added_snapshot_id = 2, .added_files_count = 1, .added_rows_count = 4};
+  ASSERT_OK_AND_ASSIGN(const Bytes list, EncodeManifestList({2, {}, 1}, {&line, 1}, AvroCodec::kNull));
+  const Bytes bytes("\x02m\x12\0\0\x02\x02\x04\x02\0\0\x08\0\0\x02\0\0", 17);
+  EXPECT_EQ(list.substr(list.size() - 16 - bytes.size(), bytes.size()), bytes);
 }
 
 TEST(Summary, CountsRowsAndBoundsPartitions) {

@@ -83,14 +83,18 @@ std::vector<Type> PartitionTypes(const PartitionSpec& spec, const Schema& schema
 
 std::string AvroName(std::string_view name) {
   std::string avro;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
+  for (size_t i = 0; i < name.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(name[i]);
     if (IsLetter(byte) || (IsDigit(byte) && !avro.empty())) {
-      avro += c;
+      avro += name[i];
     } else if (IsDigit(byte)) {
-      avro += {'_', c};
+      avro += {'_', name[i]};
     } else {
-      avro += fmt::format("_x{:02X}", byte);
+      // The character's number, as Java and PyIceberg write it: the lead byte's low bits, then six of each that follows.
+      uint32_t code = byte < 0x80 ? byte : byte & (byte < 0xE0 ? 0x1F : byte < 0xF0 ? 0x0F : 0x07);
+      while (byte >= 0xC0 && i + 1 < name.size() && (static_cast<unsigned char>(name[i + 1]) & 0xC0) == 0x80)
+        code = code << 6 | (static_cast<unsigned char>(name[++i]) & 0x3F);
+      avro += fmt::format("_x{:X}", code);
     }
   }
   return avro.empty() ? "_" : avro;

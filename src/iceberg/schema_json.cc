@@ -120,7 +120,7 @@ void WriteType(JsonWriter& json, const Type& type) {
     }
     default:
       // A type we do not know may have been an object; its name is then the object's text.
-      if (name.starts_with('{')) json.Raw(name); else json.String(name);
+      if (name.starts_with('{')) json.Kept(name); else json.String(name);
   }
 }
 

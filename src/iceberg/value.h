@@ -13,9 +13,14 @@
 
 namespace datashard::iceberg {
 
-/// `value` as a constant that can be compared with a column of type `type`, without loss: integers fit int and long and
-/// become double for float and double columns; text becomes uuid, and nothing else; DecimalValue fits decimals (integers
-/// too). A null stays null. Errors: kInvalidArgument (kOperand) that names type and value.
+/// `value` as a constant that can be compared with a column of type `type`, without loss. A null stays null.
+/// - int, long: integers, and doubles that are whole (2.0). An integer beyond int stays as it is, and compares.
+/// - float, double: doubles, and integers that a double can hold exactly.
+/// - decimal: DecimalValue and integers. What the column can hold gets its scale ("12.50"); the rest keeps its own digits,
+///   and compares.
+/// - uuid: UuidValue, its text, 16 bytes. fixed[L]: exactly L bytes. timestamp: without zone; timestamptz: with one.
+/// - Every other type takes its own kind of value only; a bool is no integer, text is no date.
+/// Errors: kInvalidArgument (kOperand) that names type and value and says what to give.
 Result<Literal> CoerceLiteral(const Literal& value, const Type& type);
 
 /// `value` (already coerced to `type`, not null) as bytes, and back.

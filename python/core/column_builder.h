@@ -1,0 +1,104 @@
+// One column of a batch, built from Python values into raw Arrow buffers. The common class of each type is converted
+// inline; everything else goes through python_values.h. Needs the GIL.
+#pragma once
+
+#include <Python.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "datashard/arrow_c.h"
+#include "datashard/schema.h"
+
+namespace datashard::python {
+
+/// A piece of memory from malloc that grows; Arrow frees it.
+class RawBuffer {
+ public:
+  /// Room for `size` bytes in all; what was written stays.
+  void Reserve(size_t size) {
+    if (size <= capacity_) return;
+    void* grown = std::realloc(data_.get(), size);
+    if (grown == nullptr) throw std::bad_alloc();
+    (void)data_.release();
+    data_.reset(grown);
+    capacity_ = size;
+  }
+  void Clear(size_t size) { std::memset(data_.get(), 0, size); }
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(data_.get());
+  }
+  size_t capacity() const { return capacity_; }
+
+ private:
+  struct Free {
+    void operator()(void* p) const { std::free(p); }
+  };
+  std::unique_ptr<void, Free> data_;
+  size_t capacity_ = 0;
+};
+
+class ColumnBuilder {
+ public:
+  /// For at most `rows_max` values of `field`, which must outlive the builder. Throws CoreError (kUnsupported) for types
+  /// that have no columns here: nested ones and those of newer format versions.
+  static std::unique_ptr<ColumnBuilder> Make(const Field& field, int64_t rows_max);
+  virtual ~ColumnBuilder() = default;
+
+  const Field& field() const { return field_; }
+  int64_t length() const { return length_; }
+  bool has_nulls() const { return !null_rows_.empty(); }
+
+  /// Adds `value`, or a null for what IsMissing. Throws BadValue or the exception of Python code it called.
+  void Append(PyObject* value) {
+    if (value == Py_None) {
+      AppendNull();
+    } else if (Put(value)) {
+      ++length_;
+    } else {
+      AppendUncommon(value);
+    }
+  }
+  void AppendNull() {
+    null_rows_.push_back(length_);
+    PutNull();
+    ++length_;
+  }
+  /// Bytes of text or binary values so far; 0 for fixed widths.
+  virtual size_t value_bytes() const { return 0; }
+  /// The Arrow format string of the type.
+  static std::string FormatOf(const Type& type);
+  /// Hands over the column; the builder is spent.
+  void Finish(ArrowArray* out);
+
+ protected:
+  ColumnBuilder(const Field& field, int64_t rows_max) : field_(field), rows_max_(rows_max) {}
+  /// Writes the value at row `length_` if it is of the type's common class; false leaves everything as it was.
+  virtual bool Put(PyObject* value) = 0;
+  /// The same for any class. Throws BadValue.
+  virtual void PutUncommon(PyObject* value) = 0;
+  virtual void PutNull() = 0;
+  /// The buffers behind the validity bitmap.
+  virtual std::vector<RawBuffer> TakeBuffers() = 0;
+
+  const Field& field_;
+  int64_t rows_max_;
+  int64_t length_ = 0;
+
+ private:
+  void AppendUncommon(PyObject* value);
+  std::vector<int64_t> null_rows_;
+};
+
+/// `columns` (all of the same length) as one struct array.
+void FinishBatch(std::vector<std::unique_ptr<ColumnBuilder>>& columns, int64_t rows, ArrowArray* out);
+/// The struct type of `fields`.
+void ExportFields(const std::vector<Field>& fields, ArrowSchema* out);
+
+}  // namespace datashard::python

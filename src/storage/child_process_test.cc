@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
-#include <linux/ptrace.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -112,8 +111,9 @@ std::vector<std::string> TraceDurability(const std::string& root, const std::fun
   int status = 0;
   if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFSTOPPED(status)) return trace;
   ::ptrace(PTRACE_SETOPTIONS, child, nullptr, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-  for (;;) {
-    ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
+  for (long signal = 0;;) {
+    ::ptrace(PTRACE_SYSCALL, child, nullptr, signal);
+    signal = 0;
     if (::waitpid(child, &status, 0) != child) break;
     if (WIFEXITED(status)) {
       if (WEXITSTATUS(status) != 0) trace.push_back("failed");
@@ -123,7 +123,10 @@ std::vector<std::string> TraceDurability(const std::string& root, const std::fun
       trace.push_back("killed");
       break;
     }
-    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) continue;
+    if (WSTOPSIG(status) != (SIGTRAP | 0x80)) {
+      signal = WSTOPSIG(status);
+      continue;
+    }
     __ptrace_syscall_info info{};
     if (::ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info) <= 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY) continue;
     if (std::optional<std::string> action = Describe(child, info, root)) trace.push_back(std::move(*action));

@@ -30,8 +30,11 @@ bool IsCertain(int error) {
   }
 }
 
-Error CannotCreate(int error, const std::string& path) {
-  if (error == ENOENT) return NotFound("cannot create {}: its directory was removed meanwhile", path);
+Error CannotCreate(int error, const Directory& directory, const std::string& path) {
+  // In a removed directory file systems answer ENOENT, EPERM or EINVAL.
+  struct stat info;
+  if (error == ENOENT || (::fstat(directory.fd.get(), &info) == 0 && info.st_nlink == 0))
+    return NotFound("cannot create {}: its directory was removed meanwhile", path);
   return IoError(error, "create", path);
 }
 
@@ -63,7 +66,7 @@ Result<NewFile> NewFile::Create(DirectoryPtr directory, std::string path) {
   // Kernels and file systems that do not know O_TMPFILE see the opening of a directory for writing: EISDIR.
   if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL || errno == ENOSYS)
     return CreateNamed(std::move(directory), std::move(path));
-  return CannotCreate(errno, path);
+  return CannotCreate(errno, *directory, path);
 }
 
 Result<NewFile> NewFile::CreateNamed(DirectoryPtr directory, std::string path) {
@@ -73,7 +76,7 @@ Result<NewFile> NewFile::CreateNamed(DirectoryPtr directory, std::string path) {
       return ::openat(directory->fd.get(), name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, kFileMode);
     }));
     if (fd.valid()) return NewFile(std::move(directory), std::move(path), std::move(fd), std::move(name));
-    if (errno != EEXIST) return CannotCreate(errno, path);
+    if (errno != EEXIST) return CannotCreate(errno, *directory, path);
   }
 }
 
@@ -129,7 +132,7 @@ Status NewFile::LinkExclusively(std::string_view name_text) {
     return {};
   }
   if (error == EEXIST) return AlreadyExists("{} exists", path_);
-  if (IsCertain(error)) return CannotCreate(error, path_);
+  if (IsCertain(error)) return CannotCreate(error, *directory_, path_);
   return CommitUnknown("whether {} was created is unknown: {}; look whether it is there", path_,
                        IoError(error, "link", path_).message());
 }
@@ -138,7 +141,7 @@ Status NewFile::RenameOver(std::string_view name) {
   if (const int error = fd_.Close(); error != 0) return IoError(error, "write", path_);
   const std::string to(name);
   if (::renameat(directory_->fd.get(), temporary_name_.c_str(), directory_->fd.get(), to.c_str()) != 0)
-    return CannotCreate(errno, path_);
+    return CannotCreate(errno, *directory_, path_);
   temporary_name_.clear();
   return {};
 }

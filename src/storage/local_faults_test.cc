@@ -1,0 +1,340 @@
+// The local store where the kernel, the file system or the disk refuse, and the order in which it makes things durable.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "storage/child_process.h"
+#include "storage/object_store.h"
+#include "storage/posix_file.h"
+#include "storage/temporary_directory.h"
+#include "support/matchers.h"
+
+namespace datashard {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::UnorderedElementsAre;
+
+const RefusedCall kNoUnnamedFiles{
+    .number = SYS_openat, .error = EOPNOTSUPP, .argument = 2, .mask = O_TMPFILE & ~O_DIRECTORY, .value = O_TMPFILE & ~O_DIRECTORY};
+const RefusedCall kNoLinks{.number = SYS_linkat, .error = EPERM};
+const RefusedCall kNoLinksThroughProc{
+    .number = SYS_linkat, .error = ENOENT, .argument = 4, .mask = AT_SYMLINK_FOLLOW, .value = AT_SYMLINK_FOLLOW};
+const RefusedCall kNoExclusiveRename{.number = SYS_renameat2, .error = EINVAL};
+
+class LocalFaultsTest : public testing::Test {
+ protected:
+  LocalFaultsTest() {
+    Result<std::unique_ptr<ObjectStore>> store = OpenLocalStore(directory_.path(), /*create=*/true);
+    EXPECT_THAT(store, IsOk());
+    store_ = std::move(store).value();
+    EXPECT_THAT(store_->Replace("m/present", "x"), IsOk());
+  }
+  /// Runs `body` in a child for which these calls are refused.
+  void Refusing(const std::vector<RefusedCall>& calls, const std::function<void()>& body) {
+    EXPECT_TRUE(PassesInChild([&] {
+      ASSERT_TRUE(RefuseCalls(calls));
+      body();
+    }));
+  }
+  /// Files below the root, temporaries included.
+  std::set<std::string> Files() const {
+    std::set<std::string> names;
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(directory_.path())) {
+      if (!entry.is_directory()) names.insert(fs::relative(entry.path(), directory_.path()).string());
+    }
+    return names;
+  }
+  Bytes Body(std::string_view key) { return store_->Get(key).value(); }
+
+  TemporaryDirectory directory_;
+  std::shared_ptr<ObjectStore> store_;
+};
+
+/// Ways in which a file system lets a complete file take a name that is free.
+class NamingTest : public LocalFaultsTest, public testing::WithParamInterface<std::pair<const char*, std::vector<RefusedCall>>> {};
+INSTANTIATE_TEST_SUITE_P(
+    FileSystem, NamingTest,
+    testing::Values(std::pair{"UnnamedFiles", std::vector<RefusedCall>{}},
+                    std::pair{"NamedTemporaries", std::vector{kNoUnnamedFiles}},
+                    std::pair{"NoProc", std::vector{kNoLinksThroughProc}},
+                    std::pair{"UnnamedFilesButNoLinks", std::vector{kNoLinks}},
+                    std::pair{"NeitherUnnamedFilesNorLinks", std::vector{kNoUnnamedFiles, kNoLinks}}),
+    [](const auto& info) { return info.param.first; });
+
+TEST_P(NamingTest, EveryWayIsWholeAndExclusive) {
+  const std::string big(3'000'000, 'b');
+  Refusing(GetParam().second, [&] {
+    EXPECT_THAT(store_->PutIfAbsent("m/v1", "first"), IsOk());
+    EXPECT_THAT(store_->PutIfAbsent("m/v1", "second"), HasKind(ErrorKind::kAlreadyExists));
+    EXPECT_THAT(store_->PutIfAbsent("m/big", big), IsOk());
+    const std::unique_ptr<WriteGroup> group = store_->NewWriteGroup();
+    EXPECT_THAT(group->Put("m/a", "a"), IsOk());
+    EXPECT_THAT(group->Put("m/a", "b"), HasKind(ErrorKind::kAlreadyExists));
+    ASSERT_OK_AND_ASSIGN(std::unique_ptr<ObjectWriter> writer, group->Open("m/w"));
+    ASSERT_THAT(writer->Append(big), IsOk());
+    ASSERT_OK_AND_ASSIGN(std::unique_ptr<ObjectWriter> dropped, group->Open("m/dropped"));
+    ASSERT_THAT(dropped->Append(big), IsOk());
+    EXPECT_THAT(store_->List("m/").value(), testing::SizeIs(4)) << "present, v1, big and a: temporaries are hidden";
+    dropped.reset();
+    EXPECT_THAT(writer->Finish(), IsOk());
+    EXPECT_THAT(group->Sync(), IsOk());
+    EXPECT_THAT(store_->Replace("m/v1", "replaced"), IsOk());
+  });
+  EXPECT_EQ(Files(), (std::set<std::string>{"m/a", "m/big", "m/present", "m/v1", "m/w"})) << "nothing else is left";
+  EXPECT_EQ(Body("m/v1"), "replaced");
+  EXPECT_EQ(Body("m/a"), "a");
+  EXPECT_TRUE(Body("m/big") == big);
+  EXPECT_TRUE(Body("m/w") == big);
+}
+
+TEST_P(NamingTest, OfManyProcessesExactlyOneWinsEachName) {
+  constexpr int kProcesses = 6;
+  constexpr int kNames = 40;
+  struct Shared {
+    std::atomic<int> wins, losses, others, winner[kNames];
+  };
+  void* const memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  auto* const shared = new (memory) Shared{};
+  std::vector<pid_t> children;
+  for (int process = 1; process <= kProcesses; ++process) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      if (!RefuseCalls(GetParam().second)) ::_exit(1);
+      for (int name = 0; name < kNames; ++name) {
+        const Status put = store_->PutIfAbsent("m/v" + std::to_string(name), std::to_string(process));
+        if (put.ok()) shared->winner[name] = process;
+        ++(put.ok() ? shared->wins : put.kind() == ErrorKind::kAlreadyExists ? shared->losses : shared->others);
+      }
+      ::_exit(0);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  EXPECT_EQ(shared->wins, kNames);
+  EXPECT_EQ(shared->losses, kNames * (kProcesses - 1));
+  EXPECT_EQ(shared->others, 0);
+  for (int name = 0; name < kNames; ++name) EXPECT_EQ(Body("m/v" + std::to_string(name)), std::to_string(shared->winner[name]));
+  EXPECT_EQ(Files().size(), static_cast<size_t>(kNames) + 1);
+  ::munmap(memory, sizeof(Shared));
+}
+
+TEST_F(LocalFaultsTest, AFileSystemWithoutExclusiveCreateIsRefused) {
+  Refusing({kNoLinks, kNoExclusiveRename}, [&] {
+    EXPECT_THAT(store_->PutIfAbsent("m/v1", "1"), HasKind(ErrorKind::kUnsupported));
+    EXPECT_THAT(store_->PutIfAbsent("m/v1", "1"), HasMessage("neither hard links nor an exclusive rename"));
+    EXPECT_THAT(store_->Get("m/present"), IsOk()) << "reading works";
+  });
+  EXPECT_THAT(Files(), ElementsAre("m/present"));
+}
+
+TEST_F(LocalFaultsTest, AFullDiskPublishesNothing) {
+  for (const RefusedCall& full : {RefusedCall{.number = SYS_write, .error = ENOSPC, .argument = 2, .value = 5},
+                                  RefusedCall{.number = SYS_fdatasync, .error = ENOSPC},
+                                  RefusedCall{.number = SYS_linkat, .error = ENOSPC},
+                                  RefusedCall{.number = SYS_fdatasync, .error = EDQUOT}}) {
+    Refusing({full}, [&] {
+      const Status put = store_->PutIfAbsent("m/v1", "12345");
+      EXPECT_THAT(put, HasKind(ErrorKind::kUnavailable));
+      EXPECT_THAT(put, HasMessage("disk full"));
+      EXPECT_THAT(put, HasMessage(directory_.path() + "/m/v1"));
+      EXPECT_THAT(put, HasMessage("nothing was published"));
+    });
+  }
+  Refusing({{.number = SYS_write, .error = ENOSPC, .argument = 2, .value = 5}}, [&] {
+    const std::unique_ptr<WriteGroup> group = store_->NewWriteGroup();
+    EXPECT_THAT(group->Put("m/a", "12345"), HasMessage("disk full"));
+    ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ObjectWriter> writer, group->Open("m/w"));
+    EXPECT_THAT(writer->Append("12345"), IsOk()) << "kept in memory";
+    EXPECT_THAT(writer->Finish(), HasMessage("disk full"));
+    EXPECT_THAT(store_->Replace("m/present", "12345"), HasMessage("disk full"));
+  });
+  EXPECT_THAT(Files(), ElementsAre("m/present"));
+  EXPECT_EQ(Body("m/present"), "x");
+}
+
+TEST_F(LocalFaultsTest, AnErrorBeforeTheLinkMeansCertainlyNotThere) {
+  for (const RefusedCall& broken : {RefusedCall{.number = SYS_fdatasync, .error = EIO}, RefusedCall{.number = SYS_write, .error = EIO, .argument = 2, .value = 5}}) {
+    Refusing({broken}, [&] { EXPECT_THAT(store_->PutIfAbsent("m/v1", "12345"), HasKind(ErrorKind::kUnavailable)); });
+  }
+  // The directory m2 is new, so its name in the root must be durable before anything in it is published.
+  Refusing({{.number = SYS_fsync, .error = EIO}},
+           [&] { EXPECT_THAT(store_->PutIfAbsent("m2/v1", "1"), HasKind(ErrorKind::kUnavailable)); });
+  EXPECT_THAT(Files(), ElementsAre("m/present"));
+}
+
+TEST_F(LocalFaultsTest, AnErrorAfterTheLinkIsUnknown) {
+  Refusing({{.number = SYS_fsync, .error = EIO}}, [&] {
+    // Directly in the root, so that there are no parents whose sync would fail before the link.
+    EXPECT_THAT(store_->PutIfAbsent("v1", "1"), HasKind(ErrorKind::kCommitUnknown));
+    EXPECT_THAT(store_->PutIfAbsent("v1", "1"), HasKind(ErrorKind::kAlreadyExists));
+  });
+  EXPECT_EQ(Body("v1"), "1");
+}
+
+TEST_F(LocalFaultsTest, ALostAnswerToTheLinkIsUnknown) {
+  Refusing({{.number = SYS_linkat, .error = EIO}}, [&] {
+    EXPECT_THAT(store_->PutIfAbsent("m/v1", "1"), HasKind(ErrorKind::kCommitUnknown));
+    EXPECT_THAT(store_->NewWriteGroup()->Put("m/a", "1"), HasKind(ErrorKind::kUnavailable)) << "nobody knows that name";
+  });
+}
+
+TEST_F(LocalFaultsTest, DirectoriesThatCannotBeSyncedCountAsSynced) {
+  Refusing({{.number = SYS_fsync, .error = EINVAL}}, [&] { EXPECT_THAT(store_->PutIfAbsent("v1", "1"), IsOk()); });
+}
+
+TEST_F(LocalFaultsTest, AGroupIsUselessAfterAFailedSync) {
+  for (const long call : {SYS_fdatasync, SYS_fsync}) {
+    Refusing({{.number = call, .error = EIO}}, [&] {
+      const std::unique_ptr<WriteGroup> group = store_->NewWriteGroup();
+      ASSERT_THAT(group->Put("m/a" + std::to_string(call), "a"), IsOk());
+      EXPECT_THAT(group->Sync(), HasKind(ErrorKind::kUnavailable));
+      EXPECT_THAT(group->Sync(), HasMessage("failed before")) << "a second sync must not claim success";
+      EXPECT_THAT(group->Put("m/b", "b"), HasMessage("failed before"));
+      EXPECT_THAT(group->Open("m/b"), HasMessage("failed before"));
+    });
+  }
+}
+
+TEST_F(LocalFaultsTest, WriteBackThatFailsAtOnceFailsThePut) {
+  Refusing({{.number = SYS_sync_file_range, .error = EIO}},
+           [&] { EXPECT_THAT(store_->NewWriteGroup()->Put("m/a", "a"), HasKind(ErrorKind::kUnavailable)); });
+  Refusing({{.number = SYS_sync_file_range, .error = ENOSYS}}, [&] {
+    const std::unique_ptr<WriteGroup> group = store_->NewWriteGroup();
+    EXPECT_THAT(group->Put("m/b", "b"), IsOk()) << "where there is no such call the sync does the work";
+    EXPECT_THAT(group->Sync(), IsOk());
+  });
+  EXPECT_THAT(Files(), ElementsAre("m/b", "m/present"));
+}
+
+TEST_F(LocalFaultsTest, AnAppendIsTwoWavesOfSyncs) {
+  const auto first = [&] {
+    const std::unique_ptr<WriteGroup> group = store_->NewWriteGroup();
+    ASSERT_THAT(group->Put("data/f", "1"), IsOk());
+    ASSERT_THAT(group->Put("n/m/0/f", "2"), IsOk());
+    ASSERT_THAT(group->Put("n/m/0/l", "3"), IsOk());
+    ASSERT_THAT(group->Sync(), IsOk());
+    ASSERT_THAT(store_->PutIfAbsent("n/v1", "4"), IsOk());
+    ASSERT_THAT(store_->Replace("n/hint", "1"), IsOk());
+    // Directories whose names are durable are not synced for their names again.
+    ASSERT_THAT(group->Put("data/g", "5"), IsOk());
+    ASSERT_THAT(group->Put("n/m/0/g", "6"), IsOk());
+    ASSERT_THAT(group->Sync(), IsOk());
+    ASSERT_THAT(store_->PutIfAbsent("n/v2", "7"), IsOk());
+  };
+  std::vector<std::string> trace = TraceDurability(directory_.path(), first);
+  if (trace.empty()) GTEST_SKIP() << "processes may not be traced here";
+  for (std::string& action : trace) {
+    if (action.starts_with("rename n/hint")) action = "rename n/hint";
+  }
+  EXPECT_THAT(trace, ElementsAre("link data/f", "link n/m/0/f", "link n/m/0/l",                            //
+                                 "fdatasync (unnamed)", "fdatasync (unnamed)", "fdatasync (unnamed)",      //
+                                 "fsync data", "fsync n/m/0", "fsync n/m", "fsync n", "fsync .",           //
+                                 "fdatasync (unnamed)", "link n/v1", "fsync n", "rename n/hint",           //
+                                 "link data/g", "link n/m/0/g", "fdatasync (unnamed)", "fdatasync (unnamed)",
+                                 "fsync data", "fsync n/m/0", "fdatasync (unnamed)", "link n/v2", "fsync n"));
+}
+
+TEST_F(LocalFaultsTest, ANewRootIsDurableWithItsParents) {
+  const std::vector<std::string> trace = TraceDurability(directory_.path(), [&] {
+    ASSERT_THAT(OpenLocalStore(directory_.path() + "/a/b/c", /*create=*/true), IsOk());
+  });
+  if (trace.empty()) GTEST_SKIP() << "processes may not be traced here";
+  ASSERT_GE(trace.size(), 3u);
+  EXPECT_THAT((std::vector<std::string>(trace.begin(), trace.begin() + 3)), ElementsAre("fsync a/b", "fsync a", "fsync ."));
+}
+
+TEST_F(LocalFaultsTest, AFileSizeLimitIsAnErrorAndLeavesNothing) {
+  EXPECT_TRUE(PassesInChild([&] {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{.rlim_cur = 100'000, .rlim_max = 100'000};
+    ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+    // The kernel first writes a part and refuses the rest in the next call.
+    EXPECT_THAT(store_->NewWriteGroup()->Put("m/a", std::string(150'000, 'a')), HasKind(ErrorKind::kUnavailable));
+    EXPECT_THAT(store_->PutIfAbsent("m/v1", std::string(150'000, 'a')), HasKind(ErrorKind::kUnavailable));
+    EXPECT_THAT(store_->Replace("m/present", std::string(150'000, 'a')), HasKind(ErrorKind::kUnavailable));
+  }));
+  EXPECT_THAT(Files(), ElementsAre("m/present"));
+}
+
+TEST_F(LocalFaultsTest, TooManyOpenFilesSaysSo) {
+  EXPECT_TRUE(PassesInChild([&] {
+    const rlimit limit{.rlim_cur = 3, .rlim_max = 3};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    EXPECT_THAT(store_->Get("m/present"), HasMessage("ulimit -n"));
+    EXPECT_THAT(store_->PutIfAbsent("m/v1", "1"), HasKind(ErrorKind::kUnavailable));
+  }));
+}
+
+TEST_F(LocalFaultsTest, AForkChildThatDropsAWriterDoesNotHarmTheParent) {
+  Refusing({kNoUnnamedFiles}, [&] {
+    const std::unique_ptr<WriteGroup> group = store_->NewWriteGroup();
+    ASSERT_OK_AND_ASSIGN(std::unique_ptr<ObjectWriter> writer, group->Open("m/w"));
+    ASSERT_THAT(writer->Append("ours"), IsOk());
+    EXPECT_TRUE(PassesInChild([&] { writer.reset(); }));
+    EXPECT_THAT(writer->Finish(), IsOk());
+    EXPECT_THAT(group->Sync(), IsOk());
+  });
+  EXPECT_EQ(Body("m/w"), "ours");
+}
+
+TEST(PosixFile, PartialAndInterruptedWritesAreCompleted) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const Fd from(ends[0]);
+  Fd to(ends[1]);
+  static std::atomic<int> signals = 0;
+  struct sigaction action {};
+  action.sa_handler = [](int) { ++signals; };  // without SA_RESTART
+  struct sigaction previous {};
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &previous), 0);
+  std::string body(8 << 20, '\0');
+  for (size_t i = 0; i < body.size(); ++i) body[i] = static_cast<char>(i % 251);
+  std::atomic<bool> done = false;
+  int error = -1;
+  std::thread writer([&] {
+    error = WriteAll(to.get(), body);
+    (void)to.Close();
+    done = true;
+  });
+  const pthread_t writer_id = writer.native_handle();
+  std::thread disturber([&] {
+    while (!done) {
+      ::pthread_kill(writer_id, SIGUSR1);
+      ::usleep(50);
+    }
+  });
+  std::string received;
+  char buffer[1 << 16];
+  for (ssize_t count; (count = Uninterrupted([&] { return ::read(from.get(), buffer, sizeof buffer); })) > 0;)
+    received.append(buffer, static_cast<size_t>(count));
+  disturber.join();
+  writer.join();
+  EXPECT_EQ(::sigaction(SIGUSR1, &previous, nullptr), 0);
+  EXPECT_EQ(error, 0);
+  EXPECT_GT(signals, 0);
+  EXPECT_TRUE(received == body);
+}
+
+}  // namespace
+}  // namespace datashard

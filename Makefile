@@ -1,0 +1,52 @@
+# The one entry point; every recipe is a script in dev/ that says what it is doing and how long it took.
+.DEFAULT_GOAL := help
+.PHONY: help setup peers build demo test test-fast test-all sim bench stress tidy wheel lock clean
+
+help:  ## list the recipes
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup:  ## install Debian packages and the Python environment .venv
+	@dev/setup.sh
+
+peers:  ## also install the other engines that interop tests and benchmarks talk to
+	@dev/setup.sh peers
+
+build: setup  ## build everything; .venv/bin/python then imports datashard
+	@dev/build.sh
+
+demo: setup  ## set up, build what is needed, and load a year of flights from four processes
+	@dev/demo.sh
+
+test: peers  ## build and run the tests (ROOM=storage: the C++ tests of one room)
+	@dev/build.sh
+	@dev/test.sh default
+
+test-fast: build  ## the quick tests, within a minute once built
+	@dev/test.sh fast
+
+test-all: peers  ## every test, the long ones too
+	@dev/build.sh
+	@dev/test.sh all
+
+sim: setup  ## the simulations (SEED=17 or SEEDS=17,18 replays)
+	@dev/build.sh sim_test
+	@DATASHARD_SEEDS=$(or $(SEEDS),$(SEED)) build/release/sim_test
+
+bench: peers  ## a benchmark beside its peers: NAME=append or NAME=read
+	@dev/build.sh
+	@.venv/bin/python bench/run.py $(NAME) --ours .venv/bin/python --peers .cache/venvs/peers/bin/python $(BENCH_FLAGS)
+
+stress: build  ## the product's own stress: 12 processes, and plain files beside them
+	@.venv/bin/python dev/stress.py $(STRESS_FLAGS)
+
+tidy: setup  ## the checks on the sources themselves
+	@.venv/bin/python -m pytest -q -p no:cacheprovider tests/repo
+
+wheel: setup  ## build the wheel into dist/
+	@.venv/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+lock: setup  ## resolve the lock files anew
+	@dev/lock.sh
+
+clean:  ## remove what was built (the environments stay)
+	rm -rf build dist

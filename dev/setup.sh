@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs what building and testing need: Debian packages (only those missing) and the Python environment in .venv.
+# With "peers", also the environment of other engines that interop tests and benchmarks talk to.
+source "$(dirname "$0")/lib.sh"
+
+missing_packages() {
+  local package
+  while read -r package; do
+    [ "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null)" = "install ok installed" ] || printf '%s\n' "$package"
+  done <dev/apt-packages.txt
+}
+
+install_packages() {
+  local missing
+  mapfile -t missing < <(missing_packages)
+  if [ ${#missing[@]} -eq 0 ]; then return 0; fi
+  command -v apt-get >/dev/null || die "these packages are needed, and there is no apt-get to install them: ${missing[*]}"
+  if [ "$(id -u)" -ne 0 ]; then
+    die "not root; run once: sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}"
+  fi
+  printf '   installing: %s\n' "${missing[*]}"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# environment DIRECTORY LOCK: a virtual environment with exactly the versions of LOCK; nothing to do when it has them.
+environment() {
+  local directory=$1 lock=$2 stamp
+  stamp=$directory/.installed-$(sha256sum "$lock" | cut -c1-16)
+  if [ -e "$stamp" ] && [ -x "$directory/bin/python" ]; then return 0; fi
+  [ -x "$directory/bin/python" ] || python3 -m venv "$directory"
+  "$directory/bin/python" -m pip install --quiet --disable-pip-version-check -r "$lock"
+  touch "$stamp"
+}
+
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "python3 is older than 3.10"
+step "Debian packages" install_packages
+step "Python environment .venv" environment "$venv" dev/requirements.lock
+if [ "${1:-}" = peers ]; then
+  mkdir -p "$(dirname "$peers")"
+  step "environment of other engines" environment "$peers" dev/requirements-peers.lock
+fi

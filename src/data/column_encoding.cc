@@ -7,7 +7,10 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <limits>
+#include <optional>
 #include <string_view>
+#include <type_traits>
 #include <unordered_set>
 #include <vector>
 
@@ -63,9 +66,16 @@ Sample Take(const arrow::ArrayVector& head) {
   return sample;
 }
 
-size_t DistinctValues(const Sample& sample) {
+// How many different values the sample has; nothing where there are more than `most`, which unique values reach soon.
+std::optional<size_t> DistinctValues(const Sample& sample, size_t most) {
   std::unordered_set<std::string_view> seen;
-  for (const auto& run : sample.runs) seen.insert(run.begin(), run.end());
+  seen.reserve(most + 1);
+  for (const auto& run : sample.runs) {
+    for (const std::string_view value : run) {
+      seen.insert(value);
+      if (seen.size() > most) return std::nullopt;
+    }
+  }
   return seen.size();
 }
 
@@ -122,8 +132,8 @@ ColumnEncoding ChooseEncoding(const arrow::ArrayVector& head, bool is_all) {
   const auto id = head.front()->type_id();
   if (rows < kSampledRowsMin || id == arrow::Type::BOOL) return chosen;
   const Sample sample = Take(head);
-  const size_t distinct = DistinctValues(sample);
-  chosen.dictionary = distinct * kRepeatsMin <= static_cast<size_t>(sample.values);
+  const auto distinct = DistinctValues(sample, static_cast<size_t>(sample.values) / kRepeatsMin);
+  chosen.dictionary = distinct.has_value();
 
   const int width = head.front()->type()->byte_width();
   const bool is_integer = id == arrow::Type::INT32 || id == arrow::Type::INT64 || id == arrow::Type::DATE32 ||
@@ -131,7 +141,7 @@ ColumnEncoding ChooseEncoding(const arrow::ArrayVector& head, bool is_all) {
   if (!is_integer) return chosen;
   const int delta_bits = width == 4 ? DeltaBits<int32_t>(sample) : DeltaBits<int64_t>(sample);
   // A dictionary's indices are packed by run, so it wins only where it needs clearly fewer bits.
-  if (chosen.dictionary && delta_bits <= static_cast<int>(std::bit_width(distinct)) + 1) chosen.dictionary = false;
+  if (chosen.dictionary && delta_bits <= static_cast<int>(std::bit_width(*distinct)) + 1) chosen.dictionary = false;
   if (!chosen.dictionary && 2 * delta_bits <= 8 * width) chosen.encoding = parquet::Encoding::DELTA_BINARY_PACKED;
   return chosen;
 }

@@ -7,6 +7,8 @@ namespace datashard::iceberg {
 namespace {
 
 constexpr size_t kSyncBytes = 16;
+// PyIceberg and fastavro cut a zlib stream down to deflate and leave part of its checksum behind.
+constexpr int64_t kZlibTailBytes = 4;
 
 // A zigzag number off the front of `rest`; none where it is cut off or too long.
 std::optional<int64_t> TakeLong(ByteView& rest) {
@@ -99,7 +101,9 @@ Result<std::optional<AvroBlock>> AvroFile::Next() {
   block.packed = codec_ == AvroCodec::kDeflate;
   if (block.packed) {
     Result<Bytes> unpacked = Inflate(*bytes, ZlibFormat::kRawDeflate,
-                                     {.size_bytes_max = kAvroBlockBytesMax, .ratio_max = kAvroRatioMax});
+                                     {.size_bytes_max = kAvroBlockBytesMax,
+                                      .ratio_max = kAvroRatioMax,
+                                      .tail_bytes_max = kZlibTailBytes});
     if (!unpacked.ok()) return Damaged(unpacked.error().message());
     block.unpacked = std::move(unpacked).value();
   } else if (static_cast<int64_t>(bytes->size()) > kAvroBlockBytesMax) {

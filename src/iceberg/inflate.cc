@@ -41,7 +41,7 @@ Result<Bytes> Inflate(ByteView packed, ZlibFormat format, InflateBounds bounds) 
     plain.resize(done + room - stream.avail_out);
     if (code == Z_BUF_ERROR || (code == Z_OK && stream.avail_in == 0 && stream.avail_out != 0)) break;
   }
-  const bool all_read = stream.avail_in == 0;
+  const bool all_read = static_cast<int64_t>(stream.avail_in) <= bounds.tail_bytes_max;
   inflateEnd(&stream);
   if (static_cast<int64_t>(plain.size()) > most) {
     return Corruption("{} compressed bytes hold more than the {} that are unpacked at most", packed.size(), most);

@@ -193,16 +193,27 @@ Status WritePartition(AvroEncoder& record, const DataFile& file, const Partition
   return {};
 }
 
+// Empty, or why no engine could use the entry. Not a DS_CHECK: entries may come from manifests of other writers.
+std::string_view FaultOf(const ManifestEntry& entry, ManifestContent content) {
+  const DataFile& file = entry.data_file;
+  if (file.file_path.empty()) return "it has no path";
+  if (file.file_format.empty()) return "it has no format";
+  if (file.record_count < 0) return "its row count is negative";
+  if (file.file_size_in_bytes <= 0) return "its size is not known";
+  if ((file.content == FileContent::kData) != (content == ManifestContent::kData)) return "data and deletes are mixed";
+  // Readers inherit these for added files only; anything else would resurrect rows.
+  if (entry.status != EntryStatus::kAdded &&
+      !(entry.snapshot_id && entry.sequence_number && entry.file_sequence_number)) {
+    return "it is not new, and has no snapshot id or sequence numbers";
+  }
+  return "";
+}
+
 Status CheckEntry(const ManifestEntry& entry, ManifestContent content) {
   const DataFile& file = entry.data_file;
-  DS_CHECK(!file.file_path.empty());
-  DS_CHECK(!file.file_format.empty());
-  DS_CHECK(file.record_count >= 0);
-  DS_CHECK(file.file_size_in_bytes > 0);
-  DS_CHECK((file.content == FileContent::kData) == (content == ManifestContent::kData));
-  // Readers inherit these for added files only; anything else would resurrect rows.
-  DS_CHECK(entry.status == EntryStatus::kAdded ||
-           (entry.snapshot_id && entry.sequence_number && entry.file_sequence_number));
+  if (const std::string_view fault = FaultOf(entry, content); !fault.empty()) {
+    return Internal("refusing to name file '{}' in a manifest: {}", file.file_path, fault);
+  }
   if (file.content_offset || file.content_size_in_bytes) {
     return Unsupported("data file {}: a deletion vector, which manifests of format v2 cannot name", file.file_path);
   }
@@ -311,8 +322,10 @@ Result<Bytes> EncodeManifestList(const ManifestListHeader& header, std::span<con
                        {std::string(kRecordCountKey), fmt::format("{}", manifests.size())}},
                       ManifestListSchema(), codec);
   for (const ManifestFile& line : manifests) {
-    DS_CHECK(!line.manifest_path.empty());
-    DS_CHECK(line.manifest_length > 0);
+    if (line.manifest_path.empty() || line.manifest_length <= 0) {
+      return Internal("refusing to name manifest '{}' of {} bytes in a manifest list", line.manifest_path,
+                      line.manifest_length);
+    }
     WriteLine(file.record(), line);
     DS_RETURN_IF_ERROR(file.EndRecord());
   }

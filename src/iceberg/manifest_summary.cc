@@ -58,7 +58,10 @@ Status Add(ManifestFile& line, const ManifestEntry& entry) {
     sum = &line.existing_rows_count;
     files = &line.existing_files_count;
   }
-  DS_CHECK(rows >= 0 && *sum <= std::numeric_limits<int64_t>::max() - rows);
+  if (rows < 0 || *sum > std::numeric_limits<int64_t>::max() - rows) {
+    return Corruption("'{}': with its {} rows a manifest has more than 63 bits can count", entry.data_file.file_path, rows)
+        .About(ErrorSubject::kMetadata);
+  }
   *sum += rows;
   ++*files;
   return {};

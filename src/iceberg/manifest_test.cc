@@ -307,6 +307,12 @@ TEST(Manifest, UnwritableEntriesAreRefused) {
   EXPECT_THAT(EncodeManifest(header, {&entry, 1}), IsOk());
   entry.data_file.content_offset = 4;
   EXPECT_THAT(EncodeManifest(header, {&entry, 1}), HasKind(ErrorKind::kUnsupported));
+  entry = {.status = EntryStatus::kExisting, .data_file = {.file_path = "file:///a", .file_size_in_bytes = 5}};
+  EXPECT_THAT(EncodeManifest(header, {&entry, 1}), HasMessage("'file:///a' in a manifest: it is not new"));
+  entry = {.data_file = {.file_path = "file:///a"}};
+  EXPECT_THAT(EncodeManifest(header, {&entry, 1}), HasMessage("its size is not known"));
+  const ManifestFile unwritten{.manifest_path = "file:///m"};
+  EXPECT_THAT(EncodeManifestList({}, {&unwritten, 1}), HasMessage("'file:///m' of 0 bytes"));
 }
 
 TEST(AvroNames, AreSanitized) {

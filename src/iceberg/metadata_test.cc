@@ -176,6 +176,13 @@ TEST(Inflating, StopsAtItsBounds) {
   EXPECT_THAT(Inflate(packed, ZlibFormat::kGzip, {.size_bytes_max = 1 << 20, .ratio_max = 10}), HasMessage("more than"));
 }
 
+TEST(Inflating, ToleratesTheTailThatPythonWritersLeave) {
+  ASSERT_OK_AND_ASSIGN(const Bytes packed, Deflate("plain", ZlibFormat::kRawDeflate));
+  const InflateBounds bounds{.size_bytes_max = 100, .tail_bytes_max = 4};
+  for (const char* tail : {"", "abc", "abcd"}) EXPECT_THAT(Inflate(packed + tail, ZlibFormat::kRawDeflate, bounds), IsOk());
+  EXPECT_THAT(Inflate(packed + "abcde", ZlibFormat::kRawDeflate, bounds), HasMessage("end before their last byte"));
+}
+
 TEST(Metadata, DeepAndEmptyTextIsRefused) {
   EXPECT_THAT(Decode(""), HasKind(ErrorKind::kCorruption));
   EXPECT_THAT(Decode("[]"), HasMessage("expected an object, found an array"));

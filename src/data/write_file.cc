@@ -36,8 +36,7 @@ parquet::schema::NodePtr ParquetNode(const Field& field) {
     return PrimitiveNode::Make(field.name, repetition, std::move(logical), physical, length, field.id);
   };
   const auto timestamp = [](bool utc) {
-    return LogicalType::Timestamp(utc, LogicalType::TimeUnit::MICROS, /*is_from_converted_type=*/false,
-                                  /*force_set_converted_type=*/true);
+    return LogicalType::Timestamp(/*is_adjusted_to_utc=*/utc, LogicalType::TimeUnit::MICROS);
   };
   switch (field.type.kind()) {
     case TypeKind::kBoolean: return node(LogicalType::None(), parquet::Type::BOOLEAN);

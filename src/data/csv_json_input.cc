@@ -73,6 +73,7 @@ class ReaderRows final : public RowSource {
     std::shared_ptr<arrow::RecordBatch> batch;
     DS_RETURN_IF_ERROR(Lift(parts_.reader->ReadNext(&batch), parts_.kind));
     if (batch == nullptr) return batch;
+    DS_RETURN_IF_ERROR(Lift(batch->ValidateFull(), parts_.kind));  // text may be anything, in Parquet above all
     arrow::ArrayVector columns = batch->columns();
     for (size_t i = 0; i < columns.size(); ++i) {
       const std::string& name = batch->schema()->field(static_cast<int>(i))->name();

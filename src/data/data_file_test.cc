@@ -128,6 +128,17 @@ TEST(DataFiles, NoRowsMakeNoObject) {
   EXPECT_THAT(store->Head("f"), HasKind(ErrorKind::kNotFound));
 }
 
+TEST(DataFiles, AnyNameMayBeAColumnsAndPathsNameNone) {
+  const Schema schema = SchemaOf({{"a.b", "string"}, {"key=value", "long"}, {"ünï", "long"}, {"a", "long"}});
+  const auto store = TestStore();
+  const auto batch = Batch({{"a.b", Values(arrow::utf8(), R"(["x", "y"])")}, {"key=value", Values(arrow::int64(), "[1, 2]")},
+                            {"ünï", Values(arrow::int64(), "[3, 4]")}, {"a", Values(arrow::int64(), "[5, 6]")}});
+  ASSERT_OK_AND_ASSIGN(const DataFile file, WriteFile(*store, "data/a=9/key=value=7/f", schema, {batch}));
+  ASSERT_OK_AND_ASSIGN(const TablePtr table, Scan(store, PlanOf(schema, {{"data/a=9/key=value=7/f", file}})));
+  EXPECT_TRUE(SameRows(*table, *arrow::Table::FromRecordBatches({batch}).ValueOrDie()));
+  EXPECT_EQ(table->num_columns(), 4);
+}
+
 TEST(DataFiles, AFailingStreamLeavesNoObject) {
   const Schema schema = SchemaOf({{"x!", "long"}});
   const auto store = TestStore();

@@ -27,6 +27,7 @@ namespace {
 // What a footer may take at most, whatever it claims.
 constexpr int32_t kThriftStringBytesMax = 64 << 20;
 constexpr int32_t kThriftElementsMax = 4 << 20;
+constexpr int64_t kChunkBytesMax = int64_t{1} << 40;
 
 Result<std::unique_ptr<parquet::arrow::FileReader>> OpenParquet(ObjectStore& store, const ScanFile& file, Verify verify) {
   DS_ASSIGN_OR_RETURN(auto object, store.OpenReader(file.key));
@@ -73,6 +74,25 @@ bool RowGroupMayMatch(const parquet::FileMetaData& footer, int row_group, const 
   });
 }
 
+Status CheckRowCounts(const parquet::FileMetaData& footer, int64_t wanted) {
+  int64_t rows = 0;
+  for (int i = 0; i < footer.num_row_groups(); ++i) {
+    const int64_t here = footer.RowGroup(i)->num_rows();
+    if (here < 0 || here > wanted - rows)
+      return Corruption("row group {} claims {} rows of a file that has {} in the manifest", i, here, wanted);
+    rows += here;
+  }
+  if (rows != wanted || footer.num_rows() != rows)
+    return Corruption("{} rows in {} row groups, where its footer says {} and the manifest {}", rows, footer.num_row_groups(),
+                      footer.num_rows(), wanted);
+  return {};
+}
+
+// What the footer says, kept to what can be added up: it only steers how the work is divided.
+int64_t DecodedBytes(const parquet::ColumnChunkMetaData& chunk) {
+  return std::clamp<int64_t>(chunk.total_uncompressed_size(), 0, kChunkBytesMax);
+}
+
 Error Named(Error error, const std::string& name) {
   const bool about_file = error.kind() == ErrorKind::kCorruption || error.kind() == ErrorKind::kNotFound;
   if (about_file && error.subject() == ErrorSubject::kNone) error = std::move(error).About(ErrorSubject::kDataFile);
@@ -93,19 +113,13 @@ Result<std::shared_ptr<FileReader>> FileReader::Open(ObjectStore& store, const S
     std::shared_ptr<FileReader> self(new FileReader(file.key, std::move(parquet_file)));
     const parquet::arrow::FileReader& reader = *self->parquet_->reader;
     const parquet::FileMetaData& footer = *reader.parquet_reader()->metadata();
-    int64_t rows = 0;
-    for (int i = 0; i < footer.num_row_groups(); ++i) rows += footer.RowGroup(i)->num_rows();
-    if (rows != file.file.record_count || footer.num_rows() != rows)
-      return Corruption("{} rows in {} row groups, where its footer says {} and the manifest {}", rows,
-                        footer.num_row_groups(), footer.num_rows(), file.file.record_count);
+    DS_RETURN_IF_ERROR(CheckRowCounts(footer, file.file.record_count));
     DS_ASSIGN_OR_RETURN(self->columns_, MapColumns(reader, fields, file.name_mapping, file.file));
     for (int i = 0; i < footer.num_row_groups(); ++i) {
       RowGroup group{.index = i, .rows = footer.RowGroup(i)->num_rows()};
-      if (group.rows < 0) return Corruption("row group {} has {} rows", i, group.rows);
       if (group.rows == 0 || !RowGroupMayMatch(footer, i, self->columns_, filter, file.file)) continue;
       for (const FileColumn& column : self->columns_)
-        group.column_bytes.push_back(
-            column.leaf.has_value() ? footer.RowGroup(i)->ColumnChunk(*column.leaf)->total_uncompressed_size() : 0);
+        group.column_bytes.push_back(column.leaf.has_value() ? DecodedBytes(*footer.RowGroup(i)->ColumnChunk(*column.leaf)) : 0);
       self->row_groups_.push_back(std::move(group));
     }
     return self;

@@ -184,6 +184,8 @@ TEST_F(Files, TextThatDoesNotParseIsNamedWithItsPlace) {
   EXPECT_THAT(Lines(Put("e.jsonl", "{\"at\": \"2013-01-01\"}\n"), {.schema = SchemaOf({{"at", "timestamptz"}})}),
               AllOf(HasKind(ErrorKind::kInvalidArgument), HasMessage("column 'at': row 0: '2013-01-01' is no timestamptz")));
   EXPECT_THAT(Lines(Put("f.parquet", "no parquet at all")), AllOf(HasKind(ErrorKind::kCorruption), HasMessage("f.parquet")));
+  EXPECT_THAT(Lines(Put("g.csv", "a\nx\xff\n"), {.schema = SchemaOf({{"a", "string"}})}), HasKind(ErrorKind::kInvalidArgument));
+  EXPECT_THAT(Lines(Put("g.jsonl", "{\"a\": \"x\xff\"}\n")), HasKind(ErrorKind::kInvalidArgument));
   EXPECT_THAT(Lines(directory_ + "/gone.csv"), AllOf(HasKind(ErrorKind::kNotFound), HasMessage("gone.csv")));
   std::filesystem::create_directory(directory_ + "/d.csv");
   EXPECT_THAT(Lines(directory_ + "/d.csv"), AllOf(HasKind(ErrorKind::kInvalidArgument), HasMessage("directory")));

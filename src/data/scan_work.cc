@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <system_error>
 
 #include "data/arrow_support.h"
 #include "data/row_filter.h"
@@ -29,7 +30,7 @@ std::vector<size_t> WantedColumns(const ScanJob& job) {
   return columns;
 }
 
-int64_t BytesOf(const ScanJob& job, const Unit& unit) {
+int64_t BytesOf(const Unit& unit) {
   return std::accumulate(unit.group.column_bytes.begin(), unit.group.column_bytes.end(), int64_t{0});
 }
 
@@ -37,7 +38,7 @@ int64_t BytesOf(const ScanJob& job, const Unit& unit) {
 std::vector<std::vector<size_t>> Deal(const ScanJob& job, const Unit& unit, size_t threads) {
   std::vector<size_t> columns = WantedColumns(job);
   const auto bytes = [&](size_t column) { return unit.group.column_bytes[column]; };
-  if (threads == 1 || columns.size() < 2 || BytesOf(job, unit) < kShareBytesMin) return {std::move(columns)};
+  if (threads == 1 || columns.size() < 2 || BytesOf(unit) < kShareBytesMin) return {std::move(columns)};
   std::stable_sort(columns.begin(), columns.end(), [&](size_t a, size_t b) { return bytes(a) > bytes(b); });
   std::vector<std::vector<size_t>> shares(std::min(threads, columns.size()));
   std::vector<int64_t> loads(shares.size());
@@ -137,9 +138,8 @@ class Threaded final : public UnitQueue {
     threads_.reserve(static_cast<size_t>(threads));
     try {
       for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
-    } catch (...) {
-      // The system gives no more threads: fewer do as well, none do not.
-      if (threads_.empty()) throw;
+    } catch (const std::system_error&) {
+      if (threads_.empty()) throw;  // with fewer threads than wanted it goes on
     }
   }
   ~Threaded() override { Stop(); }
@@ -161,7 +161,7 @@ class Threaded final : public UnitQueue {
           std::shared_ptr<Unit> unit = std::move(first);
           ++file.taken;
           --ahead_;
-          bytes_ahead_ -= BytesOf(*job_, *unit);
+          bytes_ahead_ -= BytesOf(*unit);
           work_.notify_all();
           if (unit->error.has_value()) return *unit->error;
           if (unit->rows > 0) return unit;
@@ -246,7 +246,7 @@ class Threaded final : public UnitQueue {
   void BeginUnit(OpenedFile& file, std::unique_lock<std::mutex>& lock) {
     const std::shared_ptr<Unit> unit = file.units[file.begun++];
     ++ahead_;
-    bytes_ahead_ += BytesOf(*job_, *unit);
+    bytes_ahead_ += BytesOf(*unit);
     lock.unlock();
     const Status status = RunFilter(*job_, *unit);
     auto shares = Deal(*job_, *unit, threads_max());
@@ -303,7 +303,11 @@ std::unique_ptr<UnitQueue> InlineQueue(std::shared_ptr<const ScanJob> job) {
 }
 
 std::unique_ptr<UnitQueue> ThreadedQueue(std::shared_ptr<const ScanJob> job, int threads) {
-  return std::make_unique<Threaded>(std::move(job), threads);
+  try {
+    return std::make_unique<Threaded>(job, threads);
+  } catch (const std::system_error&) {  // not one thread to be had
+    return InlineQueue(std::move(job));
+  }
 }
 
 }  // namespace datashard::data

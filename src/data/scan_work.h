@@ -57,7 +57,7 @@ class UnitQueue {
 };
 /// Decodes in the consumer's thread, one row group when it is asked for.
 std::unique_ptr<UnitQueue> InlineQueue(std::shared_ptr<const ScanJob> job);
-/// Decodes on `threads` threads of its own.
+/// Decodes on `threads` threads of its own, or fewer where the system gives no more.
 std::unique_ptr<UnitQueue> ThreadedQueue(std::shared_ptr<const ScanJob> job, int threads);
 
 }  // namespace datashard::data

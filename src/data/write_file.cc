@@ -235,7 +235,9 @@ Result<std::optional<DataFile>> Write(RowSource& source, const Schema& schema, W
                                       const WriteSettings& settings) {
   DS_ASSIGN_OR_RETURN(const auto expected, ArrowSchemaOf(schema));
   DS_CHECK(source.schema()->Equals(*expected, /*check_metadata=*/false));
-  DS_CHECK(settings.row_group_rows > 0 && !schema.fields.empty());
+  DS_CHECK(settings.row_group_rows > 0);
+  if (schema.fields.empty())
+    return InvalidArgument("a table without columns can hold no rows; give it a schema").About(ErrorSubject::kSchema);
   DS_ASSIGN_OR_RETURN(Head head, ReadHead(source));
   if (head.batches.empty()) return std::optional<DataFile>();
 

@@ -89,8 +89,9 @@ std::string InfoJson(const std::string& path, const TableFacts& facts) {
 
 std::string InfoText(const TableFacts& facts, const Terminal& terminal) {
   std::string text;
+  constexpr int32_t kKeyWidth = 11;
   const auto line = [&](std::string_view key, std::string_view value) {
-    text += fmt::format("{}{}\n", terminal.Dim(fmt::format("{:<11}", key)), Printable(value));
+    text += fmt::format("{}{}\n", terminal.Dim(fmt::format("{:<{}}", key, kKeyWidth)), Printable(value));
   };
   line("location", facts.location);
   line("uuid", facts.uuid);
@@ -99,7 +100,7 @@ std::string InfoText(const TableFacts& facts, const Terminal& terminal) {
   line("files", fmt::format("{} ({})", WithThousands(facts.files), HumanBytes(static_cast<double>(facts.size_bytes))));
   line("snapshots", facts.current ? fmt::format("{}, the current one is {} of {}", WithThousands(facts.snapshots), facts.current->snapshot_id, FormatInstant(facts.current->timestamp_ms))
                                   : WithThousands(facts.snapshots));
-  for (const auto& [key, value] : facts.properties) line("property", fmt::format("{} = {}", key, value));
+  for (const auto& [key, value] : facts.properties) line("property", Shorten(Printable(fmt::format("{} = {}", key, value)), terminal.width - kKeyWidth));
   return text;
 }
 
@@ -112,7 +113,7 @@ Status Run(const InfoArguments& arguments, Output& out) {
   DS_RETURN_IF_ERROR(out.Write(InfoText(facts, out.terminal())));
   if (!facts.schema) return out.Write("It has no schema yet and takes that of its first append.\n");
   DS_RETURN_IF_ERROR(out.Write("\n"));
-  TextTable columns(out, {{"id", true}, {"column"}, {"type"}, {"required"}}, "column");
+  TextTable columns(out, {{"id", TextTable::Style::kNumber}, {"column"}, {"type"}, {"required"}}, "column");
   for (const Field& field : facts.schema->fields)
     DS_RETURN_IF_ERROR(columns.AddRow({fmt::format("{}", field.id), field.name, field.type.ToString(), field.required ? "yes" : ""}));
   return columns.Finish();
@@ -141,15 +142,17 @@ Status Run(const LogArguments& arguments, Output& out) {
     }
     return {};
   }
-  TextTable table_of_snapshots(out, {{"snapshot", true}, {"time"}, {"operation"}, {"rows added", true}, {"rows", true}, {"files added", true}, {""}}, "snapshot");
+  using Style = TextTable::Style;
+  TextTable listing(out, {{"snapshot", Style::kNumber}, {"time", Style::kWhole}, {"operation", Style::kWhole},
+                          {"rows added", Style::kNumber}, {"rows", Style::kNumber}}, "snapshot");
   for (const Snapshot& snapshot : snapshots) {
     const bool is_current = current && current->snapshot_id == snapshot.snapshot_id;
-    DS_RETURN_IF_ERROR(table_of_snapshots.AddRow({fmt::format("{}", snapshot.snapshot_id), FormatInstant(snapshot.timestamp_ms),
-                                                  std::string(snapshot.operation()), Shown(SummaryNumber(snapshot, "added-records")),
-                                                  Shown(SummaryNumber(snapshot, "total-records")),
-                                                  Shown(SummaryNumber(snapshot, "added-data-files")), is_current ? "current" : ""}));
+    DS_RETURN_IF_ERROR(listing.AddRow({fmt::format("{}{}", is_current ? "*" : "", snapshot.snapshot_id), FormatInstant(snapshot.timestamp_ms),
+                                       std::string(snapshot.operation()), Shown(SummaryNumber(snapshot, "added-records")),
+                                       Shown(SummaryNumber(snapshot, "total-records"))}));
   }
-  return table_of_snapshots.Finish();
+  DS_RETURN_IF_ERROR(listing.Finish());
+  return current ? out.Write(out.terminal().Dim("* the current one") + "\n") : Status();
 }
 
 Status Run(const VersionArguments& arguments, Output& out) {

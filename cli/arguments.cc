@@ -216,11 +216,11 @@ Result<Arguments> ParseArguments(int argc, const char* const* argv) {
   app.get_formatter()->column_width(34);
   app.get_formatter()->label("REQUIRED", "(required)");
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
-  app.get_formatter()->label("Subcommands", "Commands");
   app.get_formatter()->label("TEXT", "");
   app.add_flag("--version", values.version_flag, "Show the version of this program");
   AddWriters(app, values);
   AddReaders(app, values);
+  for (CLI::App* command : app.get_subcommands(nullptr)) command->group("Commands");
   app.footer(Footer());
   try {
     app.parse(argc, argv);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "cli/row_cutter.h"
+#include "cli/stdin_pump.h"
 #include "cli/text.h"
 
 namespace datashard::cli {
@@ -57,6 +59,9 @@ class Import {
 
   Status Run() {
     DS_RETURN_IF_ERROR(OpenOrWait());
+    if (std::find(arguments_.files.begin(), arguments_.files.end(), "-") != arguments_.files.end()) {
+      DS_ASSIGN_OR_RETURN(standard_input_, StdinPump::Start());
+    }
     MeasureInput();
     for (const std::string& file : arguments_.files) {
       file_ = file;
@@ -87,9 +92,10 @@ class Import {
                            .Done() + "\n");
     }
     const auto rate = static_cast<int64_t>(static_cast<double>(rows_committed_) / std::max(seconds, 0.001));
-    return out.Write(fmt::format("{}{}: {} imported in {}, {:.1f} s ({} rows/s)\n", created_ ? "created " : "",
+    return out.Write(fmt::format("{}{}: {} imported in {}, {:.1f} s{}\n", created_ ? "created " : "",
                                  Printable(arguments_.table), Counted(rows_committed_, "row"),
-                                 Counted(static_cast<int64_t>(snapshot_ids_.size()), "snapshot"), seconds, WithThousands(rate)));
+                                 Counted(static_cast<int64_t>(snapshot_ids_.size()), "snapshot"), seconds,
+                                 seconds < 1 ? "" : fmt::format(" ({} rows/s)", WithThousands(rate))));
   }
 
  private:
@@ -140,6 +146,7 @@ class Import {
     DS_RETURN_IF_ERROR(CreateIfMissing(rows));
     DS_ASSIGN_OR_RETURN(const std::optional<Schema> schema, SchemaToAdopt(*table_, rows, arguments_.input));
     while (more) {
+      DS_RETURN_IF_ERROR(CheckSignals());  // one block of input may hold many batches
       const int64_t before = rows.rows_handed_out();
       DS_RETURN_IF_ERROR(AppendPiece(rows, schema));
       const int64_t count = rows.rows_handed_out() - before;
@@ -192,6 +199,7 @@ class Import {
 
   const ImportArguments& arguments_;
   Progress progress_;
+  std::unique_ptr<StdinPump> standard_input_;
   std::unique_ptr<Table> table_;
   std::unique_ptr<Transaction> transaction_;
   std::string file_;
@@ -215,6 +223,10 @@ Status Run(const AppendArguments& arguments, Output& out) {
     return Error(ErrorKind::kInvalidArgument, "nothing to append: name a FILE, or pipe rows into standard input");
   const std::string file = arguments.file.value_or("-");
   DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, OpenTable(arguments.table));
+  std::unique_ptr<StdinPump> standard_input;
+  if (file == "-") {
+    DS_ASSIGN_OR_RETURN(standard_input, StdinPump::Start());
+  }
   Progress progress{Printable(NameOf(file))};
   progress.SetInBytes(true);
   if (const std::optional<int64_t> size = SizeOfFile(file)) progress.SetTotal(*size);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cli/columns.h"
+#include "cli/interrupt.h"
 #include "cli/text.h"
 
 namespace datashard::cli {
@@ -58,7 +59,9 @@ Result<ArrowStream> OpenRows(const RowsRequest& request, const InputArguments& a
   options.delimiter = arguments.delimiter.value_or(tabs ? '\t' : ',');
   options.null_values.insert(options.null_values.end(), arguments.null_values.begin(), arguments.null_values.end());
   options.on_progress = request.on_progress;
-  return ReadRows(request.path, format, std::move(options));
+  Result<ArrowStream> rows = ReadRows(request.path, format, std::move(options));
+  DS_RETURN_IF_ERROR(CheckSignals());  // an interrupted input ends early, and then it may not even parse
+  return rows;
 }
 
 Result<Schema> SchemaOfRows(const ArrowSchema& rows, const InputArguments& arguments) {

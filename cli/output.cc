@@ -80,7 +80,7 @@ void TextTable::FitWidths() {
   while (total() > out_.terminal().width) {
     size_t widest = columns_shown_;
     for (size_t i = 0; i < columns_shown_; ++i)
-      if (!columns_[i].right_aligned && widths_[i] > kTextWidthMin && (widest == columns_shown_ || widths_[i] > widths_[widest]))
+      if (columns_[i].style == Style::kText && widths_[i] > kTextWidthMin && (widest == columns_shown_ || widths_[i] > widths_[widest]))
         widest = i;
     if (widest < columns_shown_) {
       --widths_[widest];
@@ -101,11 +101,11 @@ Status TextTable::WriteSample() {
   std::string header;
   std::string rule;
   for (size_t i = 0; i < columns_shown_; ++i) {
-    const std::string name = columns_[i].right_aligned ? columns_[i].name : Shorten(columns_[i].name, widths_[i]);
+    const std::string name = Shorten(columns_[i].name, widths_[i]);
     const std::string padding = Spaces(widths_[i] - DisplayWidth(name));
     if (i > 0) header += Spaces(kGap);
     if (i > 0) rule += Spaces(kGap);
-    header += columns_[i].right_aligned ? padding + name : i + 1 < columns_shown_ ? name + padding : name;
+    header += columns_[i].style == Style::kNumber ? padding + name : i + 1 < columns_shown_ ? name + padding : name;
     for (int32_t column = 0; column < widths_[i]; ++column) rule += "─";
   }
   DS_RETURN_IF_ERROR(out_.Write(out_.terminal().Bold(header) + "\n" + out_.terminal().Dim(rule) + "\n"));
@@ -118,14 +118,14 @@ Status TextTable::WriteRow(const Cells& cells) {
   std::string line;
   for (size_t i = 0; i < columns_shown_; ++i) {
     if (i > 0) line += Spaces(kGap);
-    const bool last = i + 1 == columns_shown_;
-    const bool cut = out_.terminal().is_terminal && !columns_[i].right_aligned;
+    const bool cut = out_.terminal().is_terminal && columns_[i].style == Style::kText;
     const std::string_view full = cells[i] ? std::string_view(*cells[i]) : kNullText;
     const std::string text = cut ? Shorten(full, widths_[i]) : std::string(full);
     const std::string padding = Spaces(widths_[i] - DisplayWidth(text));
     const std::string shown = cells[i] ? text : out_.terminal().Dim(text);
-    line += columns_[i].right_aligned ? padding + shown : last ? shown : shown + padding;
+    line += columns_[i].style == Style::kNumber ? padding + shown : shown + padding;
   }
+  line.resize(line.find_last_not_of(' ') + 1);
   return out_.Write(line + "\n");
 }
 

@@ -36,14 +36,19 @@ class Output {
 using Cells = std::vector<std::optional<std::string>>;
 
 /// Rows as aligned columns. The first kSampleRows rows set the widths, then rows are written as they come. On a terminal
-/// texts are shortened and, where even that does not fit, the last columns left out and counted in the footer; numbers
-/// are never shortened. Elsewhere nothing is cut.
+/// texts are shortened and, where even that does not fit, the last columns left out and counted in the footer. Elsewhere
+/// nothing is cut.
 class TextTable {
  public:
   static constexpr size_t kSampleRows = 200;
+  enum class Style {
+    kText,    ///< shortened where the terminal is too narrow
+    kWhole,   ///< dates, times and the like: half of one says something wrong
+    kNumber,  ///< the same, and aligned to the right
+  };
   struct Column {
     std::string name;
-    bool right_aligned = false;  ///< numbers
+    Style style = Style::kText;
   };
   /// `thing` is what the footer counts: "row".
   TextTable(Output& out, std::vector<Column> columns, std::string thing = "row");

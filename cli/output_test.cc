@@ -48,7 +48,7 @@ std::string Piped(const std::function<Status(Output&)>& write) {
 TEST(TextTable, AlignsNumbersRightAndCutsNothingInAPipe) {
   const std::string long_text(200, 'x');
   const std::string text = Piped([&](Output& out) -> Status {
-    TextTable table(out, {{"id", true}, {"name"}, {"ok"}});
+    TextTable table(out, {{"id", TextTable::Style::kNumber}, {"name"}, {"ok"}});
     DS_RETURN_IF_ERROR(table.AddRow({"7", "漢", std::nullopt}));
     DS_RETURN_IF_ERROR(table.AddRow({"1234", "\x1b[31mred", long_text}));
     return table.Finish();
@@ -62,7 +62,7 @@ TEST(TextTable, AlignsNumbersRightAndCutsNothingInAPipe) {
 
 TEST(TextTable, RowsAfterTheSampleAreWrittenToo) {
   const std::string text = Piped([&](Output& out) -> Status {
-    TextTable table(out, {{"n", true}});
+    TextTable table(out, {{"n", TextTable::Style::kNumber}});
     for (size_t i = 0; i < TextTable::kSampleRows + 2; ++i) DS_RETURN_IF_ERROR(table.AddRow({std::to_string(i)}));
     DS_RETURN_IF_ERROR(table.AddRow({"123456789"}));
     return table.Finish();

@@ -14,7 +14,7 @@ namespace datashard::cli {
 
 struct RowCutter::State {
   ArrowStream source;
-  std::function<Status(int64_t)> before_batch;
+  std::function<Status(int64_t)> check;
   std::shared_ptr<ArrowArrayHandle> batch;  // shared by the slices taken from it
   int64_t batch_offset = 0;                 // rows of `batch` already handed out
   int64_t rows = 0;
@@ -26,16 +26,22 @@ struct RowCutter::State {
     while (!error && !ended && (batch == nullptr || batch_offset == batch->get()->length)) {
       batch = nullptr;
       batch_offset = 0;
-      if (before_batch) {
-        Status status = before_batch(rows);
-        if (!status.ok()) error = std::move(status).error();
-      }
+      Check();
       if (!error) Pull();
+      // Again: an input that was interrupted in the meantime ends early, and its last row may be half a row.
+      Check();
+      if (error) batch = nullptr;
     }
     return error ? Status(*error) : Status();
   }
 
  private:
+  void Check() {
+    if (!check) return;
+    Status status = check(rows);
+    if (!status.ok()) error = std::move(status).error();
+  }
+
   void Pull() {
     auto next = std::make_shared<ArrowArrayHandle>();
     const int code = source->get_next(source.get(), next->get());
@@ -157,9 +163,9 @@ void ReleasePiece(ArrowArrayStream* stream) {
 
 }  // namespace
 
-RowCutter::RowCutter(ArrowStream source, std::function<Status(int64_t)> before_batch) : state_(std::make_shared<State>()) {
+RowCutter::RowCutter(ArrowStream source, std::function<Status(int64_t)> check) : state_(std::make_shared<State>()) {
   state_->source = std::move(source);
-  state_->before_batch = std::move(before_batch);
+  state_->check = std::move(check);
 }
 RowCutter::~RowCutter() = default;
 

@@ -15,8 +15,8 @@ namespace datashard::cli {
 /// One thread at a time. Pieces may outlive the cutter, but only the newest may be pulled.
 class RowCutter {
  public:
-  /// `before_batch` runs before each batch is pulled, with the rows handed out so far; its error fails the pull.
-  explicit RowCutter(ArrowStream source, std::function<Status(int64_t rows)> before_batch = {});
+  /// `check` runs before and after each batch is pulled, with the rows handed out so far; its error fails the pull.
+  explicit RowCutter(ArrowStream source, std::function<Status(int64_t rows)> check = {});
   ~RowCutter();
   RowCutter(const RowCutter&) = delete;
   RowCutter& operator=(const RowCutter&) = delete;

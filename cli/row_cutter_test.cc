@@ -132,7 +132,7 @@ TEST(RowCutter, AFailedSourceKeepsItsErrorAndGivesNothingMore) {
   EXPECT_THAT(rows.HasMore(), HasMessage("line 7 does not parse"));
 }
 
-TEST(RowCutter, TheCheckBeforeABatchStopsThePull) {
+TEST(RowCutter, TheCheckAroundABatchStopsThePull) {
   Source source{.batches = {{0, 1}, {2, 3}, {4, 5}}};
   std::vector<int64_t> seen;
   RowCutter rows(StreamOf(source), [&](int64_t taken) {
@@ -141,8 +141,18 @@ TEST(RowCutter, TheCheckBeforeABatchStopsThePull) {
   });
   EXPECT_EQ(Rows(rows.Next(4)).size(), 4u);
   EXPECT_THAT(rows.HasMore(), HasMessage("interrupted"));
-  EXPECT_THAT(seen, ElementsAre(0, 2, 4));
+  EXPECT_THAT(seen, ElementsAre(0, 0, 2, 2, 4, 4));
   EXPECT_EQ(source.next, 2u);
+}
+
+TEST(RowCutter, ABatchThatWasPulledDuringAnInterruptionIsNotHandedOut) {
+  Source source{.batches = {{0, 1}}};
+  RowCutter rows(StreamOf(source), [&](int64_t) {
+    return source.next == 0 ? Status() : Status(Error(ErrorKind::kUnavailable, "interrupted"));
+  });
+  EXPECT_THAT(rows.HasMore(), HasMessage("interrupted"));
+  EXPECT_EQ(source.next, 1u);
+  EXPECT_EQ(*source.alive, 0);
 }
 
 }  // namespace

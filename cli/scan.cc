@@ -33,9 +33,24 @@ Result<std::optional<int64_t>> SnapshotIdOf(const Table& table, const std::optio
   return std::optional(snapshot.snapshot_id);
 }
 
-bool IsNumber(TypeKind kind) {
-  return kind == TypeKind::kInt || kind == TypeKind::kLong || kind == TypeKind::kFloat || kind == TypeKind::kDouble ||
-         kind == TypeKind::kDecimal;
+TextTable::Style StyleOf(const Field* field) {
+  if (field == nullptr) return TextTable::Style::kText;
+  switch (field->type.kind()) {
+    case TypeKind::kInt:
+    case TypeKind::kLong:
+    case TypeKind::kFloat:
+    case TypeKind::kDouble:
+    case TypeKind::kDecimal:
+      return TextTable::Style::kNumber;
+    case TypeKind::kBoolean:
+    case TypeKind::kDate:
+    case TypeKind::kTime:
+    case TypeKind::kTimestamp:
+    case TypeKind::kTimestampTz:
+      return TextTable::Style::kWhole;
+    default:
+      return TextTable::Style::kText;
+  }
 }
 
 // Takes the rows of a scan in one of the three styles and stops at the limit.
@@ -79,10 +94,8 @@ class RowPrinter {
       DS_RETURN_IF_ERROR(out_.Write(CsvRecord(cells)));
     } else {
       std::vector<TextTable::Column> columns;
-      for (const std::optional<std::string>& name : cells) {
-        const Field* field = schema_.Find(name.value_or(""));
-        columns.push_back({name.value_or(""), field != nullptr && IsNumber(field->type.kind())});
-      }
+      for (const std::optional<std::string>& name : cells)
+        columns.push_back({name.value_or(""), StyleOf(schema_.Find(name.value_or("")))});
       table_.emplace(out_, std::move(columns));
     }
     return limit_ == 0 ? Stop() : Status();

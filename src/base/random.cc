@@ -6,7 +6,7 @@
 #include <mutex>
 #include <random>
 
-#include "fmt/format.h"
+#include <fmt/format.h>
 
 namespace datashard {
 namespace {

@@ -13,7 +13,7 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+([<"])([^>"]+)[>"]', re.MULTIL
 # Whose headers are whose. A library that is listed here is nobody else's business: Arrow stays behind `data`.
 FOREIGN = {
     "arrow/": {"data"}, "parquet/": {"data"}, "nanobind/": {"python"}, "Python.h": {"python"}, "CLI/": {"cli"},
-    "simdjson": {"iceberg"}, "nlohmann/": {"iceberg", "cli"}, "zlib.h": {"iceberg"},
+    "simdjson": {"iceberg"}, "nlohmann/": {"iceberg", "data", "cli"}, "zlib.h": {"iceberg"},
 }
 
 
@@ -79,6 +79,27 @@ def target_of(kind: str, header: str, allowed: dict[str, set[str]]) -> str | Non
     return first if first in allowed or first == "support" else f"unknown directory {first}"
 
 
+def reached_by_production(files: dict[str, str]) -> dict[str, str]:
+    """Headers that code outside tests includes, directly or through other headers: header to one of its includers.
+
+    files: path to text. Headers that only tests include, such as the suite of all stores, are not in the answer.
+    """
+    found: dict[str, str] = {}
+    todo = [path for path in files if path.endswith(".cc") and not is_test(path) and room_of(path) != "sim"]
+    while todo:
+        path = todo.pop()
+        for _, header in INCLUDE.findall(files[path]):
+            for place in (f"src/{header}", f"include/{header}", header, f"{Path(path).parent}/{header}", f"tests/{header}"):
+                if place in files and place not in found:
+                    found[place] = path
+                    todo.append(place)
+    return found
+
+
+def only_for_tests(path: str) -> bool:
+    return path.startswith(("src/sim/", "tests/")) or is_test(path)
+
+
 def sources() -> list[Path]:
     return [path for top in ("src", "include", "cli", "python") for path in sorted((ROOT / top).rglob("*"))
             if path.suffix in (".h", ".cc")]
@@ -89,6 +110,21 @@ def test_every_include_follows_an_arrow():
     assert {"base", "storage", "iceberg", "data", "catalog", "commit", "table", "sim", "cli", "python"} <= set(allowed)
     found = [line for path in sources() for line in strays(allowed, str(path.relative_to(ROOT)), path.read_text())]
     assert not found, "\n".join(found)
+
+
+def test_production_code_never_reaches_what_is_for_tests():
+    files = {str(path.relative_to(ROOT)): path.read_text() for path in [*sources(), *(ROOT / "tests").rglob("*.h")]}
+    reached = reached_by_production(files)
+    assert "include/datashard/result.h" in reached and "src/base/clock.h" in reached
+    wrong = [f"{includer} includes {path}" for path, includer in reached.items() if only_for_tests(path)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_check_sees_a_detour_to_the_simulation():
+    files = {"src/table/x.cc": '#include "data/a.h"\n', "src/data/a.h": '#include "sim/clock.h"\n', "src/sim/clock.h": "",
+             "src/data/y_test.cc": '#include "data/b.h"\n', "src/data/b.h": '#include "support/m.h"\n', "tests/support/m.h": ""}
+    assert reached_by_production(files) == {"src/data/a.h": "src/table/x.cc", "src/sim/clock.h": "src/data/a.h"}
+    assert [path for path in files if only_for_tests(path)] == ["src/sim/clock.h", "src/data/y_test.cc", "tests/support/m.h"]
 
 
 def test_every_room_has_its_row_and_its_readme():

@@ -27,8 +27,7 @@ DOORS = [
 
 # What no file may contain. Written in pieces, so that this file does not contain them either.
 FORBIDDEN = [
-    (re.compile("/" + r"(work|root)/\w"), "an absolute path of one machine"),
-    (re.compile(r"(?<![\w./])/home/" + r"(?!me/)\w+"), "an absolute path of one machine"),
+    (re.compile(r"(?<![\w./})-])/(work/main|work/sh" + r"ared|root/[.\w]|home/(?!me/)\w)"), "an absolute path of one machine"),
     (re.compile(r"\.\./" + "shared"), "a path outside the repository"),
     (re.compile("|".join(host.replace(" ", "") for host in (
         r"py pi\.org", r"python hosted\.org", r"crates \.io", r"npm js\.(com|org)", r"proxy\.go lang\.org",

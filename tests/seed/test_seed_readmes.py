@@ -1,0 +1,281 @@
+"""Every Python block of the README.md of `datashard` 0.1.5, 0.2.5 and 0.3.3 runs as it stands.
+
+The texts come from the source packages at run time; they are not ours and no copy of them is kept here. They are
+unpacked, never installed. In a block only absolute paths are replaced, by a directory of the test. What a block takes
+for granted (a table, a list of files, the id of a snapshot) is made before it, and what it promises is checked after it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from collections import Counter
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+import datashard
+import datashard.data_structures
+import datashard.iceberg
+
+ROOT = Path(__file__).resolve().parents[2]
+SDISTS = ROOT / ".cache" / "sdists"
+BLOCKS = {"0.1.5": 3, "0.2.5": 10, "0.3.3": 10}
+
+# The paths of the examples, and those that look absolute but are meant from the table's root.
+PLACEHOLDERS = ("/path/to/", "/shared/storage/")
+OF_THE_TABLE = {"/data/file1.parquet"}
+
+# Blocks that are no programs. The name of a wrong way, then a line of shell, then the right way, all for a bucket.
+EXCLUDED = {
+    ("0.2.5", 6): "S3 comes with a later version, and one line is shell",
+    ("0.3.3", 6): "S3 comes with a later version, and one line is shell",
+}
+
+Names = dict[str, Any]
+
+
+def readme(version: str) -> str:
+    """The text of README.md inside the source package of `version`, which is downloaded once."""
+    archive = SDISTS / f"datashard-{version}.tar.gz"
+    if not archive.exists():
+        SDISTS.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+                               "--no-binary", ":all:", "--dest", str(SDISTS), f"datashard=={version}"],
+                              capture_output=True, text=True)
+        assert archive.exists(), f"cannot download {archive.name}:\n{done.stderr}"
+    with tarfile.open(archive) as unpacked:
+        member = unpacked.extractfile(f"datashard-{version}/README.md")
+        assert member is not None
+        return member.read().decode()
+
+
+def blocks_of(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def with_paths_below(block: str, directory: Path) -> str:
+    """`block` with its absolute paths moved below `directory`."""
+    for placeholder in PLACEHOLDERS:
+        block = block.replace(f'"{placeholder}', f'"{directory}/')
+    left = {path for path in re.findall(r'"(/[^"\n]*)"', block)
+            if not path.startswith(f"{directory}/") and path not in OF_THE_TABLE}
+    assert not left, f"absolute paths nobody replaces: {left}"
+    return block
+
+
+# What blocks take for granted. Each function gets the names of the block's program and the directory it runs in.
+
+EVENTS = datashard.Schema(schema_id=1, fields=[
+    {"id": 1, "name": "user_id", "type": "long", "required": True},
+    {"id": 2, "name": "event", "type": "string", "required": True},
+    {"id": 3, "name": "timestamp", "type": "long", "required": True}])
+PAIRS = datashard.Schema(schema_id=1, fields=[
+    {"id": 1, "name": "id", "type": "long", "required": True},
+    {"id": 2, "name": "value", "type": "string", "required": False}])
+PEOPLE = datashard.Schema(schema_id=1, fields=[
+    {"id": 1, "name": "id", "type": "long", "required": True},
+    {"id": 2, "name": "name", "type": "string", "required": True},
+    {"id": 3, "name": "age", "type": "int", "required": True},
+    {"id": 4, "name": "status", "type": "string", "required": True},
+    {"id": 5, "name": "ts", "type": "long", "required": True}])
+
+
+def nothing(names: Names, directory: Path) -> None:
+    pass
+
+
+def parquet_file(path: Path, rows: int) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.table({"id": range(rows)}), path)
+
+
+def the_file_it_adds(names: Names, directory: Path) -> None:
+    parquet_file(directory / "your" / "table" / "data" / "file1.parquet", 1000)
+
+
+def a_table_of_events(names: Names, directory: Path) -> None:
+    names["table"] = datashard.create_table(directory / "events", EVENTS)
+    names["table"].append_records([{"user_id": 1, "event": "login", "timestamp": 1}])
+
+
+def a_table_and_two_files(names: Names, directory: Path) -> None:
+    names["table"] = datashard.create_table(directory / "t")
+    for number in (1, 2):
+        path = directory / "t" / "data" / f"{number}.parquet"
+        parquet_file(path, number)
+        names[f"data_file{number}"] = datashard.DataFile(
+            file_path=f"/data/{number}.parquet", file_format=datashard.FileFormat.PARQUET, partition_values={},
+            record_count=number, file_size_in_bytes=path.stat().st_size)
+
+
+def an_earlier_append(names: Names, directory: Path) -> None:
+    table = datashard.create_table(directory / "my_table", EVENTS)
+    table.append_records([{"user_id": 1, "event": "login", "timestamp": 1}])
+    names["previous_snapshot_id"] = table.current_snapshot().snapshot_id
+
+
+def records(names: Names, directory: Path) -> None:
+    names["records"] = [{"id": 1, "value": "a"}, {"id": 2, "value": "b"}]
+
+
+def an_empty_table_of_pairs(names: Names, directory: Path) -> None:
+    names["schema"] = PAIRS
+    names["table"] = datashard.create_table(directory / "pairs", PAIRS)
+
+
+def a_snapshot(names: Names, directory: Path) -> None:
+    a_table_of_events(names, directory)
+    names["snapshot_id"] = names["table"].current_snapshot().snapshot_id
+
+
+def people_and_callbacks(names: Names, directory: Path) -> None:
+    table = datashard.create_table(directory / "people", PEOPLE)
+    for start in (0, 50):
+        table.append_records([{"id": n, "name": f"n{n}", "age": n, "status": ("failed", "active")[n % 2], "ts": n}
+                              for n in range(start, start + 50)])
+    names["batches"], names["failures"] = [], []
+    names.update(table=table, snapshot_id=table.current_snapshot().snapshot_id, t1=10, t2=19, results=[],
+                 process=names["batches"].append, handle_failure=names["failures"].append)
+
+
+# What blocks promise.
+
+def it_added_the_rows(names: Names, directory: Path) -> None:
+    assert names["table"].row_count() == 1000
+
+
+def unknown_ids_are_none(names: Names, directory: Path) -> None:
+    assert names["snapshot"] is None
+    assert [s["snapshot_id"] for s in names["snapshots"]] == [names["current"].snapshot_id]
+    assert names["traveled_snapshot"] == names["current"]
+
+
+def both_files_are_in_one_snapshot(names: Names, directory: Path) -> None:
+    assert names["table"].row_count() == 3
+    assert len(names["table"].snapshots()) == 1
+
+
+def it_finds_the_earlier_state(names: Names, directory: Path) -> None:
+    assert names["success"] is True
+    assert names["old_snapshot"].snapshot_id == names["previous_snapshot_id"] != names["snapshot"].snapshot_id
+    assert names["table"].scan()[1:] == names["records"]
+
+
+def it_analyses_the_logs(names: Names, directory: Path) -> None:
+    assert sorted(names["logs_df"]["task_id"]) == ["task-001", "task-002"]
+    assert list(names["failed_tasks"]["task_id"]) == ["task-002"]
+    assert names["avg_duration"] == 175_000
+
+
+def both_workers_wrote(names: Names, directory: Path) -> None:
+    assert [row["worker_id"] for row in names["table"].scan()] == ["worker-1", "worker-2"]
+
+
+def both_metrics_are_there(names: Names, directory: Path) -> None:
+    assert [row["value"] for row in names["table"].scan()] == [45.2, 67.8]
+
+
+def the_records_are_there(names: Names, directory: Path) -> None:
+    assert names["table"].scan() == names["records"]
+
+
+def the_table_is_empty(names: Names, directory: Path) -> None:
+    assert names["table"].scan() == [] and names["table"].current_snapshot() is None
+
+
+def appended_twice(names: Names, directory: Path) -> None:
+    assert names["success"] is True
+    assert names["table"].scan() == names["records"] * 2
+    assert len(names["table"].snapshots()) == 2
+
+
+def before_the_first_there_is_none(names: Names, directory: Path) -> None:
+    assert len(names["snapshots"]) == 1 and names["snapshot"] is None
+
+
+def it_reads_in_every_way(names: Names, directory: Path) -> None:
+    assert len(names["snapshots"]) == 2 and names["snapshot"] is None
+    assert len(names["records"]) == 100
+    assert len(names["df"]) == 50 and set(names["df"]["status"]) == {"active"}
+    assert [row["id"] for batch in names["batches"] for row in batch] == list(range(100))
+    assert [row["id"] for row in names["failures"]] == list(range(0, 100, 2))
+    counted = Counter()
+    for counts in names["results"]:
+        counted.update(counts["id"].to_dict())
+    assert counted == {"failed": 50, "active": 50}
+
+
+def it_is_a_schema(names: Names, directory: Path) -> None:
+    assert [field["name"] for field in names["schema"].fields] == ["user_id"]
+
+
+Step = Callable[[Names, Path], None]
+COMMON: dict[int, tuple[Step, Step]] = {
+    1: (an_earlier_append, it_finds_the_earlier_state),
+    2: (nothing, it_analyses_the_logs),
+    3: (nothing, both_workers_wrote),
+    4: (nothing, both_metrics_are_there),
+    5: (records, the_records_are_there),
+    7: (nothing, the_table_is_empty),
+    8: (an_empty_table_of_pairs, appended_twice),
+    10: (nothing, it_is_a_schema),
+}
+STEPS: dict[tuple[str, int], tuple[Step, Step]] = {
+    ("0.1.5", 1): (the_file_it_adds, it_added_the_rows),
+    ("0.1.5", 2): (a_table_of_events, unknown_ids_are_none),
+    ("0.1.5", 3): (a_table_and_two_files, both_files_are_in_one_snapshot),
+    **{("0.2.5", number): steps for number, steps in COMMON.items()},
+    ("0.2.5", 9): (a_snapshot, before_the_first_there_is_none),
+    **{("0.3.3", number): steps for number, steps in COMMON.items()},
+    ("0.3.3", 9): (people_and_callbacks, it_reads_in_every_way),
+}
+
+
+@pytest.mark.parametrize(("version", "number"), sorted(STEPS), ids=lambda value: str(value))
+def test_a_block_runs(version, number, tmp_path, monkeypatch):
+    before, after = STEPS[version, number]
+    block = with_paths_below(blocks_of(readme(version))[number - 1], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for variable in [name for name in os.environ if name.startswith("DATASHARD_")]:
+        monkeypatch.delenv(variable)
+    # 0.1.5 calls the package by the directory it was developed in.
+    for name, module in (("rewrite", datashard), ("rewrite.iceberg", datashard.iceberg),
+                         ("rewrite.data_structures", datashard.data_structures)):
+        monkeypatch.setitem(sys.modules, name, module)
+    names: Names = {"__name__": f"block_{number}"}
+    before(names, tmp_path)
+    exec(compile(block, f"README.md of {version}, block {number}", "exec"), names)
+    after(names, tmp_path)
+
+
+@pytest.mark.parametrize("version", sorted(BLOCKS))
+def test_every_block_is_run_or_excluded(version):
+    assert len(blocks_of(readme(version))) == BLOCKS[version]
+    wanted = {(version, number) for number in range(1, BLOCKS[version] + 1)}
+    assert {key for key in STEPS if key[0] == version} == wanted - set(EXCLUDED)
+
+
+def test_only_what_is_no_python_is_excluded():
+    found = set()
+    for version in BLOCKS:
+        for number, block in enumerate(blocks_of(readme(version)), start=1):
+            try:
+                compile(block, "block", "exec")
+            except SyntaxError:
+                found.add((version, number))
+                assert "s3://" in block and "export DATASHARD_S3" in block
+    assert found == set(EXCLUDED)
+
+
+def test_an_unknown_absolute_path_is_found(tmp_path):
+    with pytest.raises(AssertionError, match="/elsewhere/t"):
+        with_paths_below('create_table("/elsewhere/t")\n', tmp_path)
+    assert with_paths_below('create_table("/path/to/t")', tmp_path) == f'create_table("{tmp_path}/t")'

@@ -70,8 +70,12 @@ std::string TimeText(int64_t micros) {
 std::string TimestampText(const TimestampValue& value) {
   constexpr int64_t kDay = 86'400'000'000;
   int64_t days = value.micros / kDay;
-  if (value.micros % kDay < 0) --days;
-  return DateText(days) + "T" + TimeText(value.micros - days * kDay) + (value.has_zone ? "Z" : "");
+  int64_t time = value.micros % kDay;
+  if (time < 0) {
+    --days;
+    time += kDay;
+  }
+  return DateText(days) + "T" + TimeText(time) + (value.has_zone ? "Z" : "");
 }
 
 struct Show {

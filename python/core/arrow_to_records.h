@@ -11,7 +11,7 @@
 
 namespace datashard::python {
 
-/// Values of one Arrow type as Python objects. See docs/python_values.md for the classes.
+/// Values of one Arrow type as Python objects. See python/README.md, "Values" for the classes.
 class ColumnReader {
  public:
   /// Throws CoreError (kUnsupported) for a type no table of ours reads as.

@@ -10,6 +10,10 @@
 namespace datashard::python {
 namespace {
 
+// Offsets have 31 bits. A column is called full far below that, so that one large value still fits behind the others.
+// It is looked at when the buffer grows, which happens soon after.
+constexpr size_t kColumnBytesMax = size_t{256} << 20;
+
 static_assert(std::endian::native == std::endian::little, "values are written as they lie in memory");
 
 /// Values of one width. `Convert` is a struct with `static bool Common(PyObject*, T&)` and a call operator for the rest.
@@ -17,7 +21,7 @@ template <typename T, typename Convert>
 class FixedBuilder final : public ColumnBuilder {
  public:
   FixedBuilder(const Field& field, int64_t rows_max, Convert convert)
-      : ColumnBuilder(field, rows_max), convert_(std::move(convert)) {
+      : ColumnBuilder(field), convert_(std::move(convert)) {
     values_.Reserve(static_cast<size_t>(rows_max) * sizeof(T));
   }
 
@@ -127,7 +131,7 @@ struct ToDecimal : NothingCommon {
 
 class BoolBuilder final : public ColumnBuilder {
  public:
-  BoolBuilder(const Field& field, int64_t rows_max) : ColumnBuilder(field, rows_max) {
+  BoolBuilder(const Field& field, int64_t rows_max) : ColumnBuilder(field) {
     const size_t bytes = static_cast<size_t>(rows_max + 7) / 8;
     bits_.Reserve(bytes);
     bits_.Clear(bytes);
@@ -156,17 +160,19 @@ class BoolBuilder final : public ColumnBuilder {
 /// Values of any length: offsets and bytes.
 class VariableBuilder : public ColumnBuilder {
  public:
-  VariableBuilder(const Field& field, int64_t rows_max) : ColumnBuilder(field, rows_max) {
+  VariableBuilder(const Field& field, int64_t rows_max, bool& full) : ColumnBuilder(field), full_(full) {
     offsets_.Reserve(static_cast<size_t>(rows_max + 1) * sizeof(int32_t));
     offsets_.as<int32_t>()[0] = 0;
   }
-  size_t value_bytes() const override { return used_; }
 
  protected:
   /// Room for `size` more bytes, which become the value of row `length_`.
   char* Grow(size_t size) {
     if (size > std::numeric_limits<int32_t>::max() - used_) throw BadValue{"a value of over 1.75 GiB cannot be stored"};
-    if (used_ + size > bytes_.capacity()) bytes_.Reserve(std::max(used_ + size, 2 * bytes_.capacity() + 256));
+    if (used_ + size > bytes_.capacity()) {
+      bytes_.Reserve(std::max(used_ + size, 2 * bytes_.capacity() + 256));
+      if (used_ + size > kColumnBytesMax) full_ = true;
+    }
     char* out = bytes_.as<char>() + used_;
     used_ += size;
     offsets_.as<int32_t>()[length_ + 1] = static_cast<int32_t>(used_);
@@ -186,6 +192,7 @@ class VariableBuilder : public ColumnBuilder {
   }
 
  private:
+  bool& full_;
   RawBuffer offsets_;
   RawBuffer bytes_;
   size_t used_ = 0;
@@ -223,9 +230,8 @@ class BinaryBuilder final : public VariableBuilder {
 
 class FixedBytesBuilder final : public ColumnBuilder {
  public:
-  FixedBytesBuilder(const Field& field, int64_t rows_max)
-      : ColumnBuilder(field, rows_max), width_(static_cast<size_t>(field.type.length())) {}
-  size_t value_bytes() const override { return static_cast<size_t>(length_) * width_; }
+  FixedBytesBuilder(const Field& field, bool& full)
+      : ColumnBuilder(field), width_(static_cast<size_t>(field.type.length())), full_(full) {}
 
  protected:
   bool Put(PyObject* value) override { return false; }
@@ -247,10 +253,14 @@ class FixedBytesBuilder final : public ColumnBuilder {
   // Grows as it goes: room for all rows of a wide column could be more than there is memory.
   char* Row() {
     const size_t end = static_cast<size_t>(length_ + 1) * width_;
-    if (end > bytes_.capacity()) bytes_.Reserve(std::max(end, 2 * bytes_.capacity()));
+    if (end > bytes_.capacity()) {
+      bytes_.Reserve(std::max(end, 2 * bytes_.capacity()));
+      if (end > kColumnBytesMax) full_ = true;
+    }
     return bytes_.as<char>() + end - width_;
   }
   size_t width_;
+  bool& full_;
   RawBuffer bytes_;
 };
 
@@ -310,7 +320,7 @@ void Export(std::unique_ptr<SchemaOwner> owner, int64_t flags, ArrowSchema* out)
 
 }  // namespace
 
-std::unique_ptr<ColumnBuilder> ColumnBuilder::Make(const Field& field, int64_t rows_max) {
+std::unique_ptr<ColumnBuilder> ColumnBuilder::Make(const Field& field, int64_t rows_max, bool& full) {
   switch (field.type.kind()) {
     case TypeKind::kBoolean: return std::make_unique<BoolBuilder>(field, rows_max);
     case TypeKind::kInt: return Fixed<int32_t, ToInt>(field, rows_max);
@@ -328,9 +338,9 @@ std::unique_ptr<ColumnBuilder> ColumnBuilder::Make(const Field& field, int64_t r
       convert.scale = field.type.scale();
       return Fixed<std::array<char, 16>, ToDecimal>(field, rows_max, convert);
     }
-    case TypeKind::kString: return std::make_unique<StringBuilder>(field, rows_max);
-    case TypeKind::kBinary: return std::make_unique<BinaryBuilder>(field, rows_max);
-    case TypeKind::kFixed: return std::make_unique<FixedBytesBuilder>(field, rows_max);
+    case TypeKind::kString: return std::make_unique<StringBuilder>(field, rows_max, full);
+    case TypeKind::kBinary: return std::make_unique<BinaryBuilder>(field, rows_max, full);
+    case TypeKind::kFixed: return std::make_unique<FixedBytesBuilder>(field, full);
     default: break;
   }
   throw CoreError(Error(ErrorKind::kUnsupported,
@@ -359,7 +369,15 @@ std::string ColumnBuilder::FormatOf(const Type& type) {
   }
 }
 
+void ColumnBuilder::AppendNull() {
+  if (field_.required) throw NoValue();
+  null_rows_.push_back(length_);
+  PutNull();
+  ++length_;
+}
+
 void ColumnBuilder::AppendUncommon(PyObject* value) {
+  const nb::object held = nb::borrow(value);  // Python code that runs below may drop it from the record
   // A value that is there is told from a missing one first: NaT is a datetime by its class.
   if (IsMissing(value)) {
     AppendNull();

@@ -44,42 +44,39 @@ class RawBuffer {
   size_t capacity_ = 0;
 };
 
+/// A required column was to hold a null.
+struct NoValue {};
+
 class ColumnBuilder {
  public:
-  /// For at most `rows_max` values of `field`, which must outlive the builder. Throws CoreError (kUnsupported) for types
-  /// that have no columns here: nested ones and those of newer format versions.
-  static std::unique_ptr<ColumnBuilder> Make(const Field& field, int64_t rows_max);
+  /// For at most `rows_max` values of `field`, which must outlive the builder. Sets `full` once a column of text or bytes
+  /// holds so much that the batch should end here. Throws CoreError (kUnsupported) for types that have no columns here:
+  /// nested ones and those of newer format versions.
+  static std::unique_ptr<ColumnBuilder> Make(const Field& field, int64_t rows_max, bool& full);
   virtual ~ColumnBuilder() = default;
 
   const Field& field() const { return field_; }
   int64_t length() const { return length_; }
-  bool has_nulls() const { return !null_rows_.empty(); }
 
-  /// Adds `value`, or a null for what IsMissing. Throws BadValue or the exception of Python code it called.
+  /// Adds `value`, or a null for what IsMissing. Throws BadValue, NoValue or the exception of Python code it called.
   void Append(PyObject* value) {
-    if (value == Py_None) {
-      AppendNull();
-    } else if (Put(value)) {
+    if (Put(value)) {
       ++length_;
     } else {
       AppendUncommon(value);
     }
   }
-  void AppendNull() {
-    null_rows_.push_back(length_);
-    PutNull();
-    ++length_;
-  }
-  /// Bytes of text or binary values so far; 0 for fixed widths.
-  virtual size_t value_bytes() const { return 0; }
+  /// Throws NoValue in a required column.
+  void AppendNull();
   /// The Arrow format string of the type.
   static std::string FormatOf(const Type& type);
   /// Hands over the column; the builder is spent.
   void Finish(ArrowArray* out);
 
  protected:
-  ColumnBuilder(const Field& field, int64_t rows_max) : field_(field), rows_max_(rows_max) {}
-  /// Writes the value at row `length_` if it is of the type's common class; false leaves everything as it was.
+  explicit ColumnBuilder(const Field& field) : field_(field) {}
+  /// Writes the value at row `length_` if it is of the type's common class; false leaves everything as it was. Runs no
+  /// Python code.
   virtual bool Put(PyObject* value) = 0;
   /// The same for any class. Throws BadValue.
   virtual void PutUncommon(PyObject* value) = 0;
@@ -88,7 +85,6 @@ class ColumnBuilder {
   virtual std::vector<RawBuffer> TakeBuffers() = 0;
 
   const Field& field_;
-  int64_t rows_max_;
   int64_t length_ = 0;
 
  private:

@@ -1,7 +1,5 @@
 #include "python_error.h"
 
-#include <nanobind/stl/string.h>
-
 namespace datashard::python {
 
 void ThrowPending() { throw nb::python_error(); }

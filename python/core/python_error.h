@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>  // without it a std::string is converted to nothing, at run time
 
 #include <fmt/format.h>
 

@@ -71,7 +71,8 @@ bool IsNumpyDatetime(PyObject* value) { return IsOfType(value, "numpy.datetime64
 int64_t NumpyDatetimeMicros(PyObject* value) {
   const nb::handle given(value);
   const nb::object micros = given.attr("astype")("datetime64[us]");
-  if (!micros.equal(given)) throw BadValue{Shown(value) + " is out of range or has nanoseconds; microseconds are kept"};
+  // numpy wraps around silently, in comparisons too; only the way back shows it.
+  if (!micros.attr("astype")(given.attr("dtype")).equal(given)) throw BadValue{Shown(value) + " is out of range or has nanoseconds; microseconds are kept"};
   return nb::cast<int64_t>(micros.attr("astype")("int64").attr("item")());
 }
 

@@ -1,5 +1,5 @@
 // Single Python values as Iceberg values: without loss, or not at all. What each type takes is listed in
-// docs/python_values.md. All functions need the GIL and throw BadValue where a value does not fit.
+// python/README.md, "Values". All functions need the GIL and throw BadValue where a value does not fit.
 #pragma once
 
 #include <Python.h>

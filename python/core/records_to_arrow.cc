@@ -11,8 +11,6 @@ namespace datashard::python {
 namespace {
 
 constexpr int64_t kBatchRowsMax = 65'536;
-// Offsets have 31 bits; far below that, so that one large value still fits behind the others.
-constexpr size_t kColumnBytesMax = size_t{256} << 20;
 
 /// A stream of batches that are ready.
 struct ReadyBatches {
@@ -60,43 +58,38 @@ class Converter {
   int64_t ConvertBatch(PyObject* records, int64_t first, ArrowArray* out) {
     const int64_t rows_max = std::min(CountOf(records) - first, kBatchRowsMax);
     columns_.clear();
-    for (const Field& field : fields_) columns_.push_back(ColumnBuilder::Make(field, rows_max));
+    full_ = false;
+    for (const Field& field : fields_) columns_.push_back(ColumnBuilder::Make(field, rows_max, full_));
     int64_t rows = 0;
-    while (rows < rows_max && first + rows < CountOf(records)) {
+    while (rows < rows_max && !full_ && first + rows < CountOf(records)) {
       ConvertRow(AsDict(ItemOf(records, first + rows), first + rows).ptr(), first + rows, rows);
       ++rows;
       if (rows % 1024 == 0 && PyErr_CheckSignals() != 0) ThrowPending();
-      if (IsFull()) break;
     }
     FinishBatch(columns_, rows, out);
     return first + rows;
   }
 
  private:
-  static constexpr size_t kUnknown = static_cast<size_t>(-1);
   // A key at a place among the keys of a record, and its column. Records of one list mostly share their key objects.
   struct Place {
     nb::object key;
-    size_t column = kUnknown;
+    size_t column = 0;
   };
 
-  bool IsFull() const {
-    for (const auto& column : columns_)
-      if (column->value_bytes() > kColumnBytesMax) return true;
-    return false;
-  }
-
-  size_t ColumnOf(PyObject* key, size_t place) {
-    if (place < places_.size() && places_[place].key.ptr() == key) return places_[place].column;
+  // The column of a key; null where there is none.
+  ColumnBuilder* ColumnOf(PyObject* key, size_t place) {
+    if (place < places_.size() && places_[place].key.ptr() == key) return columns_[places_[place].column].get();
     const nb::object held = nb::borrow(key);  // comparing a key may run Python code
     PyObject* found = PyDict_GetItemWithError(index_of_.ptr(), key);
     if (found == nullptr) {
       if (PyErr_Occurred() != nullptr) ThrowPending();
-      return kUnknown;
+      return nullptr;
     }
+    const size_t column = PyLong_AsSize_t(found);
     if (place >= places_.size()) places_.resize(place + 1);
-    places_[place] = {held, PyLong_AsSize_t(found)};
-    return places_[place].column;
+    places_[place] = {held, column};
+    return columns_[column].get();
   }
 
   void ConvertRow(PyObject* record, int64_t index, int64_t row) {
@@ -105,10 +98,9 @@ class Converter {
     PyObject* value = nullptr;
     size_t place = 0;
     while (PyDict_Next(record, &position, &key, &value)) {
-      const nb::object held = nb::borrow(value);
-      const size_t column = ColumnOf(key, place++);
-      if (column == kUnknown) RefuseUnknown(record, index);
-      PutValue(*columns_[column], value, index, row);
+      ColumnBuilder* column = ColumnOf(key, place++);
+      if (column == nullptr) RefuseUnknown(record, index);
+      PutValue(*column, value, index, row);
     }
     if (place == columns_.size()) return;
     for (auto& column : columns_) {
@@ -116,18 +108,18 @@ class Converter {
     }
   }
 
-  void PutValue(ColumnBuilder& column, PyObject* value, int64_t index, int64_t row) {
-    const Field& field = column.field();
-    if (column.length() != row) Refuse(ErrorSubject::kSchema, "record {} has the field '{}' twice", index, field.name);
+  static void PutValue(ColumnBuilder& column, PyObject* value, int64_t index, int64_t row) {
+    // Two keys of one record may be equal to one name only if their class plays tricks.
+    if (column.length() != row) Refuse(ErrorSubject::kSchema, "record {} has the field '{}' twice", index, column.field().name);
     try {
       column.Append(value);
     } catch (const BadValue& bad) {
-      throw CoreError(Error(ErrorKind::kInvalidArgument, fmt::format("record {}, field '{}': {}", index, field.name, bad.why),
+      throw CoreError(Error(ErrorKind::kInvalidArgument,
+                            fmt::format("record {}, field '{}': {}", index, column.field().name, bad.why),
                             ErrorSubject::kValue),
                       bad.overflow);
-    }
-    if (field.required && column.has_nulls()) {
-      Refuse(ErrorSubject::kSchema, "record {} has no value in the required field '{}'", index, field.name);
+    } catch (const NoValue&) {
+      Refuse(ErrorSubject::kSchema, "record {} has no value in the required field '{}'", index, column.field().name);
     }
   }
 
@@ -152,6 +144,7 @@ class Converter {
   nb::dict index_of_;
   std::vector<Place> places_;
   std::vector<std::unique_ptr<ColumnBuilder>> columns_;
+  bool full_ = false;
 };
 
 }  // namespace

@@ -1,0 +1,33 @@
+"""Fixtures of the package's tests. They run against the `datashard` that PYTHONPATH or the installation provides."""
+
+from __future__ import annotations
+
+import pytest
+
+import datashard
+
+
+def schema_from_columns(**columns: str) -> datashard.Schema:
+    fields = []
+    for number, (name, text) in enumerate(columns.items(), start=1):
+        kind = text.removesuffix(" required")
+        fields.append({"id": number, "name": name, "type": kind, "required": kind != text})
+    return datashard.Schema(schema_id=1, fields=fields)
+
+
+@pytest.fixture(scope="session")
+def schema_of():
+    """schema_of(id="long required", name="string"): columns in the order given, ids from 1."""
+    return schema_from_columns
+
+
+@pytest.fixture
+def make(tmp_path):
+    """make(id="long required", …): a new table with these columns; without any, one that takes its first rows' schema."""
+    count = iter(range(1000))
+
+    def create(**columns: str) -> datashard.Table:
+        return datashard.create_table(str(tmp_path / f"table-{next(count)}"),
+                                      schema_from_columns(**columns) if columns else None)
+
+    return create

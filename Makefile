@@ -11,21 +11,20 @@ setup:  ## install Debian packages and the Python environment .venv
 peers:  ## also install the other engines that interop tests and benchmarks talk to
 	@dev/setup.sh peers
 
-build: setup  ## build everything; .venv/bin/python then imports datashard
+build:  ## build everything; .venv/bin/python then imports datashard
+	@dev/setup.sh
 	@dev/build.sh
 
-demo: setup  ## set up, build what is needed, and load a year of flights from four processes
+demo:  ## set up, build what is needed, and load a year of flights from four processes
 	@dev/demo.sh
 
-test: peers  ## build and run the tests (ROOM=storage: the C++ tests of one room)
-	@dev/build.sh
+test:  ## build and run the tests (ROOM=storage: the C++ tests of one room)
 	@dev/test.sh default
 
-test-fast: build  ## the quick tests, within a minute once built
+test-fast:  ## the quick tests, within a minute once built
 	@dev/test.sh fast
 
-test-all: peers  ## every test, the long ones too
-	@dev/build.sh
+test-all:  ## every test, the long ones too
 	@dev/test.sh all
 
 sim: setup  ## the simulations (SEED=17 or SEEDS=17,18 replays)

@@ -28,13 +28,15 @@ environment() {
   local directory=$1 lock=$2 stamp
   stamp=$directory/.installed-$(sha256sum "$lock" | cut -c1-16)
   if [ -e "$stamp" ] && [ -x "$directory/bin/python" ]; then return 0; fi
-  [ -x "$directory/bin/python" ] || python3 -m venv "$directory"
+  # An environment whose interpreter is gone or whose directory was moved is made anew.
+  "$directory/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$directory"
   "$directory/bin/python" -m pip install --quiet --disable-pip-version-check -r "$lock"
+  rm -f "$directory"/.installed-*
   touch "$stamp"
 }
 
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "python3 is older than 3.10"
 step "Debian packages" install_packages
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "$(python3 --version) is too old; 3.10 or newer is needed"
 step "Python environment .venv" environment "$venv" dev/requirements.lock
 if [ "${1:-}" = peers ]; then
   mkdir -p "$(dirname "$peers")"

@@ -1,0 +1,168 @@
+"""The main job on real data: four processes load the 336,776 flights that left New York in 2013 into one table at once,
+day by day; then the table is checked against the CSV, filtered, read as it was earlier, asked in SQL, and stressed.
+
+    .venv/bin/python dev/demo.py FLIGHTS.csv DIRECTORY
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import multiprocessing
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import datashard
+import stress
+
+WRITERS = 4
+SUMMED = ("dep_delay", "arr_delay", "air_time", "distance", "flight")
+COLUMNS = [(name, "int") for name in ("year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time",
+                                      "sched_arr_time", "arr_delay")]
+COLUMNS += [("carrier", "string"), ("flight", "int"), ("tailnum", "string"), ("origin", "string"), ("dest", "string")]
+COLUMNS += [(name, "int") for name in ("air_time", "distance", "hour", "minute")] + [("time_hour", "timestamptz")]
+SCHEMA = datashard.Schema(schema_id=1, fields=[
+    {"id": number, "name": name, "type": kind, "required": False} for number, (name, kind) in enumerate(COLUMNS, start=1)])
+
+
+def say(text: str) -> None:
+    print(f"   {text}", flush=True)
+
+
+def days_of(path: str):
+    """The CSV as one pyarrow table per day of the year, in order; `NA` is null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow_csv
+
+    types = {"int": pa.int32(), "string": pa.string(), "timestamptz": pa.timestamp("us", tz="UTC")}
+    flights = arrow_csv.read_csv(path, convert_options=arrow_csv.ConvertOptions(
+        column_types={name: types[kind] for name, kind in COLUMNS}, null_values=["NA"], strings_can_be_null=True))
+    day_number = pc.add(pc.multiply(flights["month"], 100), flights["day"])
+    for day in sorted(pc.unique(day_number).to_pylist()):
+        yield flights.filter(pc.equal(day_number, day))
+
+
+def load_days(csv_path: str, table_path: str, writer: int, rows) -> None:
+    """Appends every WRITERS-th day, each as one commit."""
+    table = datashard.load_table(table_path)
+    for number, day in enumerate(days_of(csv_path)):
+        if number % WRITERS == writer:
+            table.append_arrow(day)
+            with rows.get_lock():
+                rows.value += day.num_rows
+
+
+def load(csv_path: str, table_path: str) -> float:
+    """Runs the writers with a live line; returns seconds."""
+    context = multiprocessing.get_context("spawn")
+    rows = context.Value("l", 0)
+    start = time.monotonic()
+    writers = [context.Process(target=load_days, args=(csv_path, table_path, number, rows)) for number in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    live = sys.stderr.isatty()
+    while any(writer.is_alive() for writer in writers):
+        time.sleep(0.1)
+        if live:
+            print(f"\r   {rows.value:>9,} of 336,776 rows, {time.monotonic() - start:4.1f} s ", end="", file=sys.stderr)
+    if live:
+        print("\r\033[K", end="", file=sys.stderr)
+    if any(writer.exitcode != 0 for writer in writers):
+        raise SystemExit("a writer failed")
+    return time.monotonic() - start
+
+
+def sums_of_csv(path: str) -> dict[str, int]:
+    """Row count and column sums, by Python's own csv module: independent of everything under test."""
+    sums = dict.fromkeys(("rows", *SUMMED), 0)
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            sums["rows"] += 1
+            for name in SUMMED:
+                if row[name] != "NA":
+                    sums[name] += int(row[name])
+    return sums
+
+
+def sums_of_table(table: datashard.Table) -> dict[str, int]:
+    import pyarrow.compute as pc
+
+    columns = table.to_arrow(columns=list(SUMMED), parallel=True)
+    return {"rows": columns.num_rows, **{name: pc.sum(columns[name]).as_py() for name in SUMMED}}
+
+
+def prove_nothing_is_lost(csv_path: str, table: datashard.Table) -> None:
+    expected, found = sums_of_csv(csv_path), sums_of_table(table)
+    if expected != found:
+        raise SystemExit(f"the table differs from the CSV:\n  CSV   {expected}\n  table {found}")
+    say(f"{found['rows']:,} rows and the sums of {len(SUMMED)} columns equal those of the CSV: nothing lost, nothing twice")
+
+
+def filtered(table: datashard.Table) -> None:
+    start = time.monotonic()
+    late = table.scan(columns=["carrier", "flight", "dest", "dep_delay"], filter={"dep_delay": (">=", 900)}, parallel=True)
+    say(f"{len(late)} flights left 15 hours late or more ({(time.monotonic() - start) * 1e3:.0f} ms); the latest: "
+        f"{max(late, key=lambda row: row['dep_delay'])}")
+
+
+def earlier(table: datashard.Table) -> None:
+    snapshots = table.snapshots()
+    middle = snapshots[len(snapshots) // 2]
+    then = table.time_travel(timestamp=middle["timestamp_ms"])
+    when = datetime.datetime.fromtimestamp(then.timestamp_ms / 1000, datetime.timezone.utc)
+    say(f"at {when:%H:%M:%S.%f} UTC it had {table.row_count(snapshot_id=then.snapshot_id):,} rows; "
+        f"its history has {len(snapshots)} snapshots")
+
+
+def sql(table: datashard.Table) -> None:
+    import duckdb
+
+    # DuckDB reads the table's own Parquet files; no copy, no import.
+    files = sorted(str(path) for path in Path(table.table_path, "data").glob("*.parquet"))
+    rows = duckdb.sql(f"""
+        SELECT carrier, count(*) AS flights, round(avg(dep_delay), 1) AS delay
+        FROM read_parquet({files}) GROUP BY carrier ORDER BY delay DESC LIMIT 3""").fetchall()
+    for carrier, flights, delay in rows:
+        say(f"{carrier}: {flights:,} flights, {delay} minutes late on average")
+
+
+def main() -> None:
+    csv_path, directory = sys.argv[1], Path(sys.argv[2]).resolve()
+    table_path = directory / "flights"
+    shutil.rmtree(table_path, ignore_errors=True)
+    timings: list[tuple[str, float]] = []
+
+    def part(title: str, work, *arguments) -> None:
+        print(f"-- {title}", flush=True)
+        start = time.monotonic()
+        work(*arguments)
+        timings.append((title, time.monotonic() - start))
+
+    table = datashard.create_table(table_path, SCHEMA)
+    part(f"{WRITERS} processes append 365 days at once", lambda: say(
+        f"365 commits by {WRITERS} processes in {load(csv_path, str(table_path)):.1f} s"))
+    part("nothing is lost", prove_nothing_is_lost, csv_path, table)
+    part("a filtered scan", filtered, table)
+    part("the table as it was", earlier, table)
+    part("SQL by DuckDB on the same files", sql, table)
+    stress_path = directory / "stress"
+    shutil.rmtree(stress_path, ignore_errors=True)
+    (directory / "plain-file.json").unlink(missing_ok=True)
+
+    def in_small() -> None:
+        stress.stress_plain_file(str(directory / "plain-file.json"), 12, 50)
+        if not stress.stress_table(str(stress_path), 12, 50):
+            raise SystemExit("rows were lost or repeated")
+
+    part("12 processes append 50 rows each, one by one", in_small)
+    print("-- where the time went")
+    for title, seconds in timings:
+        say(f"{seconds:5.1f} s  {title}")
+    print(f"The table lies in {table_path}. Look at it:  .venv/bin/datashard scan {table_path} --limit 5")
+
+
+if __name__ == "__main__":
+    main()

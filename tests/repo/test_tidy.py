@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LINES_MAX = 500
+LINES_MAX = 600
 
 # What production C++ may not do by itself: (what, instead, the rooms that may). Tests and the simulation are left alone.
 DOORS = [

@@ -69,7 +69,12 @@ std::string InfoJson(const std::string& path, const TableFacts& facts) {
   std::vector<std::string> columns;
   if (facts.schema)
     for (const Field& field : facts.schema->fields)
-      columns.push_back(JsonObject().Number("id", field.id).Text("name", field.name).Text("type", field.type.ToString()).Flag("required", field.required).Done());
+      columns.push_back(JsonObject()
+                            .Number("id", field.id)
+                            .Text("name", field.name)
+                            .Text("type", field.type.ToString())
+                            .Flag("required", field.required)
+                            .Done());
   JsonObject properties;
   for (const auto& [key, value] : facts.properties) properties.Text(key, value);
   return JsonObject()
@@ -98,9 +103,11 @@ std::string InfoText(const TableFacts& facts, const Terminal& terminal) {
   line("version", fmt::format("{}", facts.version));
   line("rows", WithThousands(facts.rows));
   line("files", fmt::format("{} ({})", WithThousands(facts.files), HumanBytes(static_cast<double>(facts.size_bytes))));
-  line("snapshots", facts.current ? fmt::format("{}, the current one is {} of {}", WithThousands(facts.snapshots), facts.current->snapshot_id, FormatInstant(facts.current->timestamp_ms))
+  line("snapshots", facts.current ? fmt::format("{}, the current one is {} of {}", WithThousands(facts.snapshots),
+                                                facts.current->snapshot_id, FormatInstant(facts.current->timestamp_ms))
                                   : WithThousands(facts.snapshots));
-  for (const auto& [key, value] : facts.properties) line("property", Shorten(Printable(fmt::format("{} = {}", key, value)), terminal.width - kKeyWidth));
+  for (const auto& [key, value] : facts.properties)
+    line("property", Shorten(Printable(fmt::format("{} = {}", key, value)), terminal.width - kKeyWidth));
   return text;
 }
 
@@ -115,7 +122,8 @@ Status Run(const InfoArguments& arguments, Output& out) {
   DS_RETURN_IF_ERROR(out.Write("\n"));
   TextTable columns(out, {{"id", TextTable::Style::kNumber}, {"column"}, {"type"}, {"required"}}, "column");
   for (const Field& field : facts.schema->fields)
-    DS_RETURN_IF_ERROR(columns.AddRow({fmt::format("{}", field.id), field.name, field.type.ToString(), field.required ? "yes" : ""}));
+    DS_RETURN_IF_ERROR(
+        columns.AddRow({fmt::format("{}", field.id), field.name, field.type.ToString(), field.required ? "yes" : ""}));
   return columns.Finish();
 }
 
@@ -124,7 +132,8 @@ Status Run(const LogArguments& arguments, Output& out) {
   DS_ASSIGN_OR_RETURN(std::vector<Snapshot> snapshots, table->snapshots());
   DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> current, table->current_snapshot());
   std::reverse(snapshots.begin(), snapshots.end());
-  if (arguments.limit && *arguments.limit < static_cast<int64_t>(snapshots.size())) snapshots.resize(static_cast<size_t>(*arguments.limit));
+  if (arguments.limit && *arguments.limit < static_cast<int64_t>(snapshots.size()))
+    snapshots.resize(static_cast<size_t>(*arguments.limit));
   if (arguments.json || !out.terminal().is_terminal) {
     for (const Snapshot& snapshot : snapshots) {
       JsonObject summary;
@@ -138,17 +147,24 @@ Status Run(const LogArguments& arguments, Output& out) {
                                        .Number("sequence_number", snapshot.sequence_number)
                                        .Text("operation", snapshot.operation())
                                        .Raw("summary", summary.Done())
-                                       .Done() + "\n"));
+                                       .Done() +
+                                   "\n"));
     }
     return {};
   }
   using Style = TextTable::Style;
-  TextTable listing(out, {{"snapshot", Style::kNumber}, {"time", Style::kWhole}, {"operation", Style::kWhole},
-                          {"rows added", Style::kNumber}, {"rows", Style::kNumber}}, "snapshot");
+  TextTable listing(out,
+                    {{"snapshot", Style::kNumber},
+                     {"time", Style::kWhole},
+                     {"operation", Style::kWhole},
+                     {"rows added", Style::kNumber},
+                     {"rows", Style::kNumber}},
+                    "snapshot");
   for (const Snapshot& snapshot : snapshots) {
     const bool is_current = current && current->snapshot_id == snapshot.snapshot_id;
-    DS_RETURN_IF_ERROR(listing.AddRow({fmt::format("{}{}", is_current ? "*" : "", snapshot.snapshot_id), FormatInstant(snapshot.timestamp_ms),
-                                       std::string(snapshot.operation()), Shown(SummaryNumber(snapshot, "added-records")),
+    DS_RETURN_IF_ERROR(listing.AddRow({fmt::format("{}{}", is_current ? "*" : "", snapshot.snapshot_id),
+                                       FormatInstant(snapshot.timestamp_ms), std::string(snapshot.operation()),
+                                       Shown(SummaryNumber(snapshot, "added-records")),
                                        Shown(SummaryNumber(snapshot, "total-records"))}));
   }
   DS_RETURN_IF_ERROR(listing.Finish());

@@ -51,21 +51,30 @@ void AddTable(CLI::App& command, std::string& table) {
 }
 
 void AddInput(CLI::App& command, InputArguments& input, Values& values) {
-  command.add_option("--format", values.format, "Format of the input: csv, parquet or jsonl; default: by the file's ending, and jsonl for standard input")
+  command
+      .add_option(
+          "--format", values.format,
+          "Format of the input: csv, parquet or jsonl; default: by the file's ending, and jsonl for standard input")
       ->check(CLI::IsMember({"csv", "parquet", "jsonl"}))
       ->option_text("FORMAT");
-  command.add_option("--delimiter", values.delimiter, "CSV: the character between two cells; 'tab' or '\\t' for a tab")->option_text("CHAR");
+  command.add_option("--delimiter", values.delimiter, "CSV: the character between two cells; 'tab' or '\\t' for a tab")
+      ->option_text("CHAR");
   command.add_option("--null", input.null_values, "CSV: a spelling of null, beside the empty cell; repeatable")
-      ->option_text("TEXT")->allow_extra_args(false);
-  command.add_option("--type", input.type_overrides, "CSV, JSON Lines: the type of a column of a new table, as in time_hour=timestamptz; repeatable")
-      ->option_text("COLUMN=TYPE")->allow_extra_args(false);
+      ->option_text("TEXT")
+      ->allow_extra_args(false);
+  command
+      .add_option("--type", input.type_overrides,
+                  "CSV, JSON Lines: the type of a column of a new table, as in time_hour=timestamptz; repeatable")
+      ->option_text("COLUMN=TYPE")
+      ->allow_extra_args(false);
 }
 
 void AddWhereAt(CLI::App& command, std::vector<std::string>& where, std::optional<std::string>& at, int32_t& threads) {
   command.add_option("--where", where, std::string(kWhereHelp))->option_text("PREDICATE")->allow_extra_args(false);
   command.add_option("--at", at, std::string(kAtHelp))->option_text("SNAPSHOT|TIMESTAMP");
   command.add_option("--threads", threads, "Threads that decode; default: one per core")
-      ->check(CLI::Range(1, 1024))->option_text("N");
+      ->check(CLI::Range(1, 1024))
+      ->option_text("N");
 }
 
 void AddJson(CLI::App& command, bool& json) { command.add_flag("--json", json, std::string(kJsonHelp)); }
@@ -73,35 +82,53 @@ void AddJson(CLI::App& command, bool& json) { command.add_flag("--json", json, s
 void AddWriters(CLI::App& app, Values& values) {
   CLI::App& create = *app.add_subcommand("create", "Create a table");
   AddTable(create, values.create.table);
-  auto* schema = create.add_option("--schema", values.create.schema_text,
-                                   "Columns as name:type, '!' for required: 'id:long!,name:string,amount:decimal(10,2)'")
+  auto* schema = create
+                     .add_option("--schema", values.create.schema_text,
+                                 "Columns as name:type, '!' for required: 'id:long!,name:string,amount:decimal(10,2)'")
                      ->option_text("COLUMNS");
-  auto* file = create.add_option("--schema-file", values.create.schema_file, "JSON file with an Iceberg schema or {\"fields\": [...]}")
-                   ->option_text("FILE")->excludes(schema);
-  create.add_option("--like", values.create.like, "Take the columns of a CSV, Parquet or JSON Lines file; its rows are not read in")
-      ->option_text("FILE")->excludes(schema)->excludes(file);
-  create.add_option("--if-exists", values.if_exists, "If the table is there: error, or ignore (its schema must be the same)")
-      ->check(CLI::IsMember({"error", "ignore"}))->option_text("error|ignore");
+  auto* file = create
+                   .add_option("--schema-file", values.create.schema_file,
+                               "JSON file with an Iceberg schema or {\"fields\": [...]}")
+                   ->option_text("FILE")
+                   ->excludes(schema);
+  create
+      .add_option("--like", values.create.like,
+                  "Take the columns of a CSV, Parquet or JSON Lines file; its rows are not read in")
+      ->option_text("FILE")
+      ->excludes(schema)
+      ->excludes(file);
+  create
+      .add_option("--if-exists", values.if_exists,
+                  "If the table is there: error, or ignore (its schema must be the same)")
+      ->check(CLI::IsMember({"error", "ignore"}))
+      ->option_text("error|ignore");
   create.add_option("--property", values.create.properties, "A property of the table; repeatable")
-      ->option_text("KEY=VALUE")->allow_extra_args(false);
+      ->option_text("KEY=VALUE")
+      ->allow_extra_args(false);
   AddInput(create, values.create.input, values);
   AddJson(create, values.create.json);
-  create.footer("Without a schema the table takes that of its first append.\nExample: datashard create sales --schema 'id:long!,at:timestamptz,amount:decimal(10,2)'");
+  create.footer(
+      "Without a schema the table takes that of its first append.\nExample: datashard create sales --schema "
+      "'id:long!,at:timestamptz,amount:decimal(10,2)'");
 
   CLI::App& import = *app.add_subcommand("import", "Load files into a table, in batches");
   AddTable(import, values.import.table);
   import.add_option("FILE", values.import.files, "CSV, Parquet or JSON Lines files; - is standard input")->required();
   import.add_option("--batch-rows", values.import.batch_rows, "Rows of one snapshot; default: 500000")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))->option_text("N");
-  import.add_flag("--single-snapshot", values.import.single_snapshot, "All rows of all files in one snapshot: everything or nothing");
-  import.add_flag("--no-create", values.import.no_create, "Fail if the table is missing instead of creating it with the columns of the first file");
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->option_text("N");
+  import.add_flag("--single-snapshot", values.import.single_snapshot,
+                  "All rows of all files in one snapshot: everything or nothing");
+  import.add_flag("--no-create", values.import.no_create,
+                  "Fail if the table is missing instead of creating it with the columns of the first file");
   AddInput(import, values.import.input, values);
   AddJson(import, values.import.json);
   import.footer("Example: datashard import flights flights.csv.gz --null NA --type time_hour=timestamptz");
 
   CLI::App& append = *app.add_subcommand("append", "Append one file to a table, in one snapshot");
   AddTable(append, values.append.table);
-  append.add_option("FILE", values.append.file, "CSV, Parquet or JSON Lines file; without it, or with -, standard input");
+  append.add_option("FILE", values.append.file,
+                    "CSV, Parquet or JSON Lines file; without it, or with -, standard input");
   AddInput(append, values.append.input, values);
   AddJson(append, values.append.json);
   append.footer("Example: echo '{\"id\": 1, \"amount\": \"9.50\"}' | datashard append sales");
@@ -111,13 +138,17 @@ void AddReaders(CLI::App& app, Values& values) {
   CLI::App& scan = *app.add_subcommand("scan", "Print rows");
   AddTable(scan, values.scan.table);
   scan.add_option("--columns", values.scan.columns, "Columns in the order wanted: a,b; default: all")
-      ->option_text("NAMES")->allow_extra_args(false);
+      ->option_text("NAMES")
+      ->allow_extra_args(false);
   AddWhereAt(scan, values.scan.where, values.scan.at, values.scan.threads);
   scan.add_option("--limit", values.scan.limit, "Stop after N rows")->check(CLI::NonNegativeNumber)->option_text("N");
-  auto* style = scan.add_option("--format", values.style, "table, jsonl or csv; default: table on a terminal, else jsonl")
-                    ->check(CLI::IsMember({"table", "jsonl", "csv"}))->option_text("FORMAT");
+  auto* style =
+      scan.add_option("--format", values.style, "table, jsonl or csv; default: table on a terminal, else jsonl")
+          ->check(CLI::IsMember({"table", "jsonl", "csv"}))
+          ->option_text("FORMAT");
   scan.add_flag("--json", values.json_rows, "The same as --format jsonl")->excludes(style);
-  scan.footer("Example: datashard scan flights --columns carrier,flight,dep_delay --where 'dep_delay >= 120' --limit 10");
+  scan.footer(
+      "Example: datashard scan flights --columns carrier,flight,dep_delay --where 'dep_delay >= 120' --limit 10");
 
   CLI::App& count = *app.add_subcommand("count", "Count rows");
   AddTable(count, values.count.table);
@@ -132,7 +163,9 @@ void AddReaders(CLI::App& app, Values& values) {
 
   CLI::App& log = *app.add_subcommand("log", "List snapshots, newest first");
   AddTable(log, values.log.table);
-  log.add_option("--limit", values.log.limit, "Stop after N snapshots")->check(CLI::NonNegativeNumber)->option_text("N");
+  log.add_option("--limit", values.log.limit, "Stop after N snapshots")
+      ->check(CLI::NonNegativeNumber)
+      ->option_text("N");
   AddJson(log, values.log.json);
   log.footer("Example: datashard log flights --limit 5");
 
@@ -147,9 +180,11 @@ Status FinishInput(InputArguments& input, const Values& values) {
   if (values.format == "jsonl") input.format = RowFormat::kJsonLines;
   if (!values.delimiter) return {};
   const std::string delimiter = values.delimiter == "tab" || values.delimiter == "\\t" ? "\t" : *values.delimiter;
-  if (delimiter.size() != 1 || static_cast<uint8_t>(delimiter[0]) >= 0x80 || delimiter == "\n" || delimiter == "\r" || delimiter == "\"")
+  if (delimiter.size() != 1 || static_cast<uint8_t>(delimiter[0]) >= 0x80 || delimiter == "\n" || delimiter == "\r" ||
+      delimiter == "\"")
     return Error(ErrorKind::kInvalidArgument,
-                 fmt::format("--delimiter '{}': expected one ASCII character that is no quote or line end, or 'tab'", Printable(delimiter)));
+                 fmt::format("--delimiter '{}': expected one ASCII character that is no quote or line end, or 'tab'",
+                             Printable(delimiter)));
   input.delimiter = delimiter[0];
   return {};
 }
@@ -189,7 +224,8 @@ Error UnknownArgument(const CLI::App& app, const CLI::ExtrasError& error) {
   const std::vector<CLI::App*> chosen = app.get_subcommands();
   const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
   if (unknown.empty()) return UsageError(app, error.what());
-  const auto option = std::find_if(unknown.begin(), unknown.end(), [](const std::string& text) { return text.starts_with("-"); });
+  const auto option =
+      std::find_if(unknown.begin(), unknown.end(), [](const std::string& text) { return text.starts_with("-"); });
   const std::string& name = option == unknown.end() ? unknown.front() : *option;
   std::vector<std::string> known;
   std::string problem;
@@ -204,7 +240,8 @@ Error UnknownArgument(const CLI::App& app, const CLI::ExtrasError& error) {
     problem = fmt::format("{} takes no further argument, but there is '{}'; put texts with spaces in quotes",
                           chosen.front()->get_name(), name);
   }
-  if (const std::optional<std::string> nearest = NearestName(name, known)) problem += fmt::format("; {} is the nearest", *nearest);
+  if (const std::optional<std::string> nearest = NearestName(name, known))
+    problem += fmt::format("; {} is the nearest", *nearest);
   return UsageError(app, problem);
 }
 

@@ -14,8 +14,8 @@ namespace datashard::cli {
 
 /// How files of rows are read; the same options wherever a file is named.
 struct InputArguments {
-  std::optional<RowFormat> format;  ///< none: by the file's ending; standard input is JSON Lines
-  std::optional<char> delimiter;    ///< none: a tab for .tsv, else a comma
+  std::optional<RowFormat> format;          ///< none: by the file's ending; standard input is JSON Lines
+  std::optional<char> delimiter;            ///< none: a tab for .tsv, else a comma
   std::vector<std::string> null_values;     ///< beside the empty text
   std::vector<std::string> type_overrides;  ///< column=type
 };
@@ -88,8 +88,8 @@ struct HelpText {
   std::string text;
 };
 
-using Arguments = std::variant<HelpText, CreateArguments, ImportArguments, AppendArguments, ScanArguments, CountArguments,
-                               InfoArguments, LogArguments, VersionArguments>;
+using Arguments = std::variant<HelpText, CreateArguments, ImportArguments, AppendArguments, ScanArguments,
+                               CountArguments, InfoArguments, LogArguments, VersionArguments>;
 
 /// Reads the command line. No command at all is a question for help.
 /// Errors: kInvalidArgument that names the option and the `--help` to read.

@@ -59,9 +59,12 @@ Result<std::string> Unquote(std::string_view text) {
       if (quote && !doubled) break;
     }
     if (i < text.size())
-      return Error(ErrorKind::kInvalidArgument, fmt::format("'{}': text after the closing quote of a name", Printable(text)));
+      return Error(ErrorKind::kInvalidArgument,
+                   fmt::format("'{}': text after the closing quote of a name", Printable(text)));
   }
-  if (name.empty()) return Error(ErrorKind::kInvalidArgument, "a column name is empty; names with special characters stand in double quotes");
+  if (name.empty())
+    return Error(ErrorKind::kInvalidArgument,
+                 "a column name is empty; names with special characters stand in double quotes");
   return name;
 }
 
@@ -88,7 +91,8 @@ Result<const Field*> FindColumn(const Schema& schema, std::string_view name) {
     const size_t hidden = names.size() > kNamesShown ? names.size() - kNamesShown : 0;
     names.resize(names.size() - hidden);
     for (std::string& shown : names) shown = Printable(shown);
-    message += fmt::format("; the columns are {}{}", fmt::join(names, ", "), hidden > 0 ? fmt::format(" and {} more", hidden) : "");
+    message += fmt::format("; the columns are {}{}", fmt::join(names, ", "),
+                           hidden > 0 ? fmt::format(" and {} more", hidden) : "");
   }
   return Error(ErrorKind::kInvalidArgument, std::move(message), ErrorSubject::kColumn);
 }
@@ -109,7 +113,8 @@ Result<Schema> ParseSchemaText(std::string_view text) {
   for (const std::string_view piece : pieces) {
     DS_ASSIGN_OR_RETURN(const std::vector<std::string_view> halves, Split(piece, ':'));
     if (halves.size() != 2)
-      return BadSchema(fmt::format("--schema: '{}' is not name:type; an example is 'id:long!,name:string'", Printable(Trim(piece))));
+      return BadSchema(
+          fmt::format("--schema: '{}' is not name:type; an example is 'id:long!,name:string'", Printable(Trim(piece))));
     Field field;
     DS_ASSIGN_OR_RETURN(field.name, Unquote(halves[0]));
     std::string_view type = Trim(halves[1]);

@@ -25,9 +25,9 @@ Result<Schema> ParseSchemaText(std::string_view text);
 /// "time_hour=timestamptz" as name and type. Errors: kInvalidArgument.
 Result<std::pair<std::string, Type>> ParseTypeOverride(std::string_view text);
 
-/// The schema in a JSON file: Iceberg's own form, or {"fields": […]}. Ids may be missing everywhere, then they are given
-/// out in order. Nested types as in the Iceberg spec, "Appendix C". At most 1 MiB and 32 levels deep.
-/// Errors: kInvalidArgument (kSchema) with the path of the field, kNotFound, kDenied.
+/// The schema in a JSON file: Iceberg's own form, or {"fields": […]}. Ids may be missing everywhere, then they are
+/// given out in order. Nested types as in the Iceberg spec, "Appendix C". At most 1 MiB and 32 levels deep. Errors:
+/// kInvalidArgument (kSchema) with the path of the field, kNotFound, kDenied.
 Result<Schema> ReadSchemaFile(const std::string& path);
 /// The same from text; `origin` names it in errors.
 Result<Schema> ParseSchemaJson(std::string_view json, std::string_view origin);

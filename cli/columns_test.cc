@@ -8,7 +8,8 @@ namespace {
 using ::testing::ElementsAre;
 
 TEST(ParseSchemaText, ReadsNamesTypesAndRequired) {
-  ASSERT_OK_AND_ASSIGN(const Schema schema, ParseSchemaText("id:long!, name : string,amount:decimal(10, 2)!,key:fixed[16]"));
+  ASSERT_OK_AND_ASSIGN(const Schema schema,
+                       ParseSchemaText("id:long!, name : string,amount:decimal(10, 2)!,key:fixed[16]"));
   ASSERT_EQ(schema.fields.size(), 4u);
   EXPECT_EQ(schema.fields[0], (Field{.id = 1, .name = "id", .type = Type(TypeKind::kLong), .required = true}));
   EXPECT_EQ(schema.fields[1], (Field{.id = 2, .name = "name", .type = Type(TypeKind::kString)}));
@@ -67,9 +68,11 @@ TEST(ParseSchemaJson, ReadsIcebergsOwnFormWithNestedTypes) {
       {"id": 4, "name": "place", "required": false,
        "type": {"type": "struct", "fields": [{"id": 5, "name": "x", "required": true, "type": "double"}]}},
       {"id": 6, "name": "notes", "required": false,
-       "type": {"type": "map", "key-id": 7, "key": "string", "value-id": 8, "value-required": false, "value": "string"}}]})", "x.json"));
+       "type": {"type": "map", "key-id": 7, "key": "string", "value-id": 8, "value-required": false, "value": "string"}}]})",
+                                                            "x.json"));
   ASSERT_EQ(schema.fields.size(), 4u);
-  EXPECT_EQ(schema.fields[0], (Field{.id = 1, .name = "id", .type = Type(TypeKind::kLong), .required = true, .doc = "the key"}));
+  EXPECT_EQ(schema.fields[0],
+            (Field{.id = 1, .name = "id", .type = Type(TypeKind::kLong), .required = true, .doc = "the key"}));
   EXPECT_EQ(schema.fields[1].type.children()[0].id, 3);
   EXPECT_TRUE(schema.fields[1].type.children()[0].required);
   EXPECT_EQ(schema.fields[2].type.children()[0].name, "x");
@@ -78,8 +81,10 @@ TEST(ParseSchemaJson, ReadsIcebergsOwnFormWithNestedTypes) {
 }
 
 TEST(ParseSchemaJson, GivesOutIdsWhereThereAreNone) {
-  ASSERT_OK_AND_ASSIGN(const Schema schema, ParseSchemaJson(R"({"fields": [{"name": "a", "type": {"type": "list", "element": "int"}},
-      {"name": "b", "type": "string", "required": true}]})", "x.json"));
+  ASSERT_OK_AND_ASSIGN(const Schema schema,
+                       ParseSchemaJson(R"({"fields": [{"name": "a", "type": {"type": "list", "element": "int"}},
+      {"name": "b", "type": "string", "required": true}]})",
+                                       "x.json"));
   EXPECT_EQ(schema.fields[0].id, 1);
   EXPECT_EQ(schema.fields[1].id, 2);
   EXPECT_EQ(schema.fields[0].type.children()[0].id, 3);
@@ -100,7 +105,8 @@ TEST(ParseSchemaJson, MistakesNameFileAndField) {
       {R"({"fields": [{"name": "a", "type": "long", "required": 1}]})", "\"required\" must be true or false"},
       {R"({"fields": [{"name": "a", "type": "long", "id": 0}]})", "\"id\" must be a whole number from 1 on"},
       {R"({"fields": [{"name": "a", "type": "long", "id": 18446744073709551615}]})", "\"id\" must be a whole number"},
-      {R"({"fields": [{"name": "a", "type": "long", "id": 1}, {"name": "b", "type": "long"}]})", "give all of them or none"},
+      {R"({"fields": [{"name": "a", "type": "long", "id": 1}, {"name": "b", "type": "long"}]})",
+       "give all of them or none"},
   };
   for (const auto& [json, message] : kMistakes) {
     const Result<Schema> schema = ParseSchemaJson(json, "x.json");
@@ -112,7 +118,8 @@ TEST(ParseSchemaJson, MistakesNameFileAndField) {
 TEST(ParseSchemaJson, DepthIsBounded) {
   std::string type = "\"long\"";
   for (int i = 0; i < 40; ++i) type = R"({"type": "list", "element": )" + type + "}";
-  EXPECT_THAT(ParseSchemaJson(R"({"fields": [{"name": "a", "type": )" + type + "}]}", "x.json"), HasMessage("deeper than 32"));
+  EXPECT_THAT(ParseSchemaJson(R"({"fields": [{"name": "a", "type": )" + type + "}]}", "x.json"),
+              HasMessage("deeper than 32"));
   EXPECT_THAT(ParseSchemaJson(std::string(500'000, '['), "x.json"), HasMessage("not JSON"));
 }
 

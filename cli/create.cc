@@ -12,8 +12,10 @@ namespace {
 
 Result<std::optional<Schema>> SchemaOf(const CreateArguments& arguments) {
   const InputArguments& input = arguments.input;
-  if (!arguments.like && (input.format || input.delimiter || !input.null_values.empty() || !input.type_overrides.empty()))
-    return Error(ErrorKind::kInvalidArgument, "--format, --delimiter, --null and --type say how to read the file of --like; give one");
+  if (!arguments.like &&
+      (input.format || input.delimiter || !input.null_values.empty() || !input.type_overrides.empty()))
+    return Error(ErrorKind::kInvalidArgument,
+                 "--format, --delimiter, --null and --type say how to read the file of --like; give one");
   if (arguments.schema_text) {
     DS_ASSIGN_OR_RETURN(Schema schema, ParseSchemaText(*arguments.schema_text));
     return std::optional(std::move(schema));
@@ -60,11 +62,13 @@ Status Run(const CreateArguments& arguments, Output& out) {
                          .Flag("created", table->created())
                          .Text("location", table->location())
                          .Text("uuid", uuid)
-                         .Done() + "\n");
+                         .Done() +
+                     "\n");
   }
   DS_ASSIGN_OR_RETURN(const std::optional<Schema> schema, table->schema());
   const std::string columns = schema ? fmt::format("{} columns", schema->fields.size()) : "no schema yet";
-  return out.Write(fmt::format("{} {} ({})\n", Printable(table->path()), table->created() ? "created" : "was there already", columns));
+  return out.Write(fmt::format("{} {} ({})\n", Printable(table->path()),
+                               table->created() ? "created" : "was there already", columns));
 }
 
 }  // namespace datashard::cli

@@ -55,7 +55,9 @@ Result<std::optional<Schema>> SchemaToAdopt(const Table& table, RowCutter& rows,
 
 class Import {
  public:
-  explicit Import(const ImportArguments& arguments) : arguments_(arguments), progress_("import") { progress_.SetInBytes(true); }
+  explicit Import(const ImportArguments& arguments) : arguments_(arguments), progress_("import") {
+    progress_.SetInBytes(true);
+  }
 
   Status Run() {
     DS_RETURN_IF_ERROR(OpenOrWait());
@@ -89,7 +91,8 @@ class Import {
                            .Number("rows", rows_committed_)
                            .Raw("snapshots", JsonList(ids))
                            .Seconds("seconds", seconds)
-                           .Done() + "\n");
+                           .Done() +
+                       "\n");
     }
     const auto rate = static_cast<int64_t>(static_cast<double>(rows_committed_) / std::max(seconds, 0.001));
     return out.Write(fmt::format("{}{}: {} imported in {}, {:.1f} s{}\n", created_ ? "created " : "",
@@ -189,8 +192,9 @@ class Import {
     if (snapshot_ids_.empty()) {
       state = created_ ? "no rows were committed; the new table is there, empty" : "no rows were committed";
     } else {
-      state = fmt::format("{} in {} were committed and stay; to go on, import the rest", Counted(rows_committed_, "row"),
-                          Counted(static_cast<int64_t>(snapshot_ids_.size()), "snapshot"));
+      state =
+          fmt::format("{} in {} were committed and stay; to go on, import the rest", Counted(rows_committed_, "row"),
+                      Counted(static_cast<int64_t>(snapshot_ids_.size()), "snapshot"));
     }
     if (error.kind() == ErrorKind::kCommitUnknown) state = "before that, " + state;
     error = About(file_, std::move(error));
@@ -245,10 +249,12 @@ Status Run(const AppendArguments& arguments, Output& out) {
   const int64_t count = rows.rows_handed_out();
   if (arguments.json || !out.terminal().is_terminal) {
     const std::optional<int64_t> id = *snapshot ? std::optional((*snapshot)->snapshot_id) : std::nullopt;
-    return out.Write(JsonObject().Text("table", arguments.table).Number("rows", count).Number("snapshot_id", id).Done() + "\n");
+    return out.Write(
+        JsonObject().Text("table", arguments.table).Number("rows", count).Number("snapshot_id", id).Done() + "\n");
   }
   if (!*snapshot) return out.Write(fmt::format("{}: no rows, so no snapshot\n", Printable(arguments.table)));
-  return out.Write(fmt::format("{}: {} appended in snapshot {}\n", Printable(arguments.table), Counted(count, "row"), (*snapshot)->snapshot_id));
+  return out.Write(fmt::format("{}: {} appended in snapshot {}\n", Printable(arguments.table), Counted(count, "row"),
+                               (*snapshot)->snapshot_id));
 }
 
 }  // namespace datashard::cli

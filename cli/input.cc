@@ -21,7 +21,7 @@ Result<RowFormat> FormatOf(const std::string& path, const InputArguments& argume
   if (path == "-") return RowFormat::kJsonLines;
   Result<RowFormat> format = RowFormatOfPath(path);
   if (format.ok()) return format;
-  return Wrong(fmt::format("{}; say which it is with --format csv, parquet or jsonl", format.error().message()));
+  return Wrong(fmt::format("the ending of '{}' tells no format; give --format csv, parquet or jsonl", Printable(path)));
 }
 
 // What --type says, against what the table's columns already are.
@@ -33,8 +33,9 @@ Result<std::optional<Schema>> TypesOf(const RowsRequest& request, const InputArg
     if (request.types) {
       DS_ASSIGN_OR_RETURN(const Field* field, FindColumn(*request.types, name));
       if (!(field->type == type))
-        return Wrong(fmt::format("--type {}: the table has this column as {}; --type chooses the types of a new table only",
-                                 Printable(text), field->type.ToString()));
+        return Wrong(
+            fmt::format("--type {}: the table has this column as {}; --type chooses the types of a new table only",
+                        Printable(text), field->type.ToString()));
       continue;
     }
     if (!types) types.emplace();
@@ -61,6 +62,9 @@ Result<ArrowStream> OpenRows(const RowsRequest& request, const InputArguments& a
   options.on_progress = request.on_progress;
   Result<ArrowStream> rows = ReadRows(request.path, format, std::move(options));
   DS_RETURN_IF_ERROR(CheckSignals());  // an interrupted input ends early, and then it may not even parse
+  if (!rows.ok() && request.path == "-" && !arguments.format)
+    return Error(rows.kind(), rows.error().message() + "; without --format, standard input is read as JSON Lines",
+                 rows.error().subject());
   return rows;
 }
 

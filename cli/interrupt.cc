@@ -40,7 +40,8 @@ void WatchSignals() {
 int PendingSignal() { return pending_signal; }
 
 Status CheckSignals() {
-  if (pending_signal != 0) return Error(ErrorKind::kUnavailable, pending_signal == SIGTERM ? "terminated" : "interrupted");
+  if (pending_signal != 0)
+    return Error(ErrorKind::kUnavailable, pending_signal == SIGTERM ? "terminated" : "interrupted");
   if (input_failure != 0)
     return Error(ErrorKind::kUnavailable, std::string("reading standard input: ") + std::strerror(input_failure));
   return {};

@@ -10,7 +10,8 @@ namespace datashard::cli {
 void WatchSignals();
 /// The signal that came, or 0.
 int PendingSignal();
-/// kUnavailable "interrupted" once a signal came, or the failure of the input that was noted; fits datashard::Interrupted.
+/// kUnavailable "interrupted" once a signal came, or the failure of the input that was noted; fits
+/// datashard::Interrupted.
 Status CheckSignals();
 
 /// A descriptor that becomes readable once a signal came or WakeSignalChannel was called, and stays so.

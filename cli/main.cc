@@ -52,7 +52,7 @@ int main(int argc, char** argv) {
   try {
     return datashard::cli::Main(argc, argv);
   } catch (const std::exception& exception) {
-    return datashard::cli::Fail(datashard::Error(datashard::ErrorKind::kInternal,
-                                                 fmt::format("unexpected failure: {}; please report it", exception.what())));
+    return datashard::cli::Fail(datashard::Error(
+        datashard::ErrorKind::kInternal, fmt::format("unexpected failure: {}; please report it", exception.what())));
   }
 }

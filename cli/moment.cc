@@ -51,7 +51,8 @@ Result<Snapshot> ResolveMoment(const Table& table, std::string_view text) {
     DS_ASSIGN_OR_RETURN(std::optional<Snapshot> by_id, table.snapshot_by_id(number->value));
     if (by_id) return *std::move(by_id);
     if (number->value < 0 || number->value > kInstantMsMax)
-      return NoSnapshot(fmt::format("{} has no snapshot {}; `datashard log` lists them", Printable(table.path()), number->value));
+      return NoSnapshot(
+          fmt::format("{} has no snapshot {}; `datashard log` lists them", Printable(table.path()), number->value));
     at_ms = number->value;
   } else {
     at_ms = std::get<Instant>(moment).ms;

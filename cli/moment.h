@@ -11,9 +11,15 @@
 namespace datashard::cli {
 
 /// An instant, in milliseconds since 1970-01-01 UTC.
-struct Instant { int64_t ms; bool operator==(const Instant&) const = default; };
+struct Instant {
+  int64_t ms;
+  bool operator==(const Instant&) const = default;
+};
 /// A whole number: a snapshot id, or epoch milliseconds if no snapshot has that id.
-struct Number { int64_t value; bool operator==(const Number&) const = default; };
+struct Number {
+  int64_t value;
+  bool operator==(const Number&) const = default;
+};
 
 /// Reads digits, or ISO 8601 (2013-01-01, 2013-01-01T05:00, with seconds, fraction, Z or +02:00; UTC where no zone is
 /// given). Errors: kInvalidArgument with the accepted forms.

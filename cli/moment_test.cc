@@ -30,7 +30,8 @@ TEST(ParseMoment, Iso8601IsAnInstantAndUtcWithoutAZone) {
 }
 
 TEST(ParseMoment, EverythingElseListsTheForms) {
-  for (const std::string_view text : {"", "yesterday", "2013-13-01", "2013-01-01T25:00", "99999999999999999999", "12x", "0x10"}) {
+  for (const std::string_view text :
+       {"", "yesterday", "2013-13-01", "2013-01-01T25:00", "99999999999999999999", "12x", "0x10"}) {
     EXPECT_THAT(ParseMoment(text), HasKind(ErrorKind::kInvalidArgument)) << text;
     EXPECT_THAT(ParseMoment(text), HasMessage("ISO 8601")) << text;
   }

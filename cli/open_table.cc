@@ -9,7 +9,8 @@ namespace datashard::cli {
 
 Result<std::unique_ptr<Table>> OpenTable(const std::string& path) {
   Result<std::unique_ptr<Table>> table = Table::Open(path);
-  if (table.ok() || table.kind() != ErrorKind::kNotFound || table.error().subject() != ErrorSubject::kTable) return table;
+  if (table.ok() || table.kind() != ErrorKind::kNotFound || table.error().subject() != ErrorSubject::kTable)
+    return table;
   return Error(ErrorKind::kNotFound,
                fmt::format("{}; `datashard create` or `datashard import` makes a table", table.error().message()),
                ErrorSubject::kTable);

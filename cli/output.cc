@@ -14,7 +14,7 @@ namespace datashard::cli {
 namespace {
 
 constexpr size_t kBufferBytes = 64 << 10;
-constexpr int32_t kGap = 2;          // columns between two cells
+constexpr int32_t kGap = 2;           // columns between two cells
 constexpr int32_t kTextWidthMin = 8;  // below this a shortened text says nothing
 constexpr std::string_view kNullText = "null";
 
@@ -64,7 +64,9 @@ Status TextTable::Finish() {
   if (!out_.terminal().is_terminal) return {};
   std::string footer = fmt::format("{} {}{}", WithThousands(rows_), thing_, rows_ == 1 ? "" : "s");
   const size_t hidden = columns_.size() - columns_shown_;
-  if (hidden > 0) footer += fmt::format(", {} more {} (--columns or --format jsonl shows them)", hidden, hidden == 1 ? "column" : "columns");
+  if (hidden > 0)
+    footer += fmt::format(", {} more {} (--columns or --format jsonl shows them)", hidden,
+                          hidden == 1 ? "column" : "columns");
   return out_.Write(out_.terminal().Dim(footer) + "\n");
 }
 
@@ -80,7 +82,8 @@ void TextTable::FitWidths() {
   while (total() > out_.terminal().width) {
     size_t widest = columns_shown_;
     for (size_t i = 0; i < columns_shown_; ++i)
-      if (columns_[i].style == Style::kText && widths_[i] > kTextWidthMin && (widest == columns_shown_ || widths_[i] > widths_[widest]))
+      if (columns_[i].style == Style::kText && widths_[i] > kTextWidthMin &&
+          (widest == columns_shown_ || widths_[i] > widths_[widest]))
         widest = i;
     if (widest < columns_shown_) {
       --widths_[widest];
@@ -96,7 +99,8 @@ Status TextTable::WriteSample() {
   sampling_ = false;
   for (const Column& column : columns_) widths_.push_back(std::max(DisplayWidth(column.name), 1));
   for (const Cells& row : sample_)
-    for (size_t i = 0; i < row.size(); ++i) widths_[i] = std::max(widths_[i], DisplayWidth(row[i] ? *row[i] : kNullText));
+    for (size_t i = 0; i < row.size(); ++i)
+      widths_[i] = std::max(widths_[i], DisplayWidth(row[i] ? *row[i] : kNullText));
   FitWidths();
   std::string header;
   std::string rule;

@@ -35,9 +35,9 @@ class Output {
 
 using Cells = std::vector<std::optional<std::string>>;
 
-/// Rows as aligned columns. The first kSampleRows rows set the widths, then rows are written as they come. On a terminal
-/// texts are shortened and, where even that does not fit, the last columns left out and counted in the footer. Elsewhere
-/// nothing is cut.
+/// Rows as aligned columns. The first kSampleRows rows set the widths, then rows are written as they come. On a
+/// terminal texts are shortened and, where even that does not fit, the last columns left out and counted in the footer.
+/// Elsewhere nothing is cut.
 class TextTable {
  public:
   static constexpr size_t kSampleRows = 200;

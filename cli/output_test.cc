@@ -25,7 +25,14 @@ TEST(CsvRecord, NullIsEmptyAndEmptyTextIsQuoted) {
 }
 
 TEST(JsonObject, KeepsTheOrderOfItsKeys) {
-  EXPECT_EQ(JsonObject().Text("b", "x\"").Number("a", 5).Number("none", std::nullopt).Flag("f", true).Seconds("s", 1.25).Raw("l", JsonList({"1", "2"})).Done(),
+  EXPECT_EQ(JsonObject()
+                .Text("b", "x\"")
+                .Number("a", 5)
+                .Number("none", std::nullopt)
+                .Flag("f", true)
+                .Seconds("s", 1.25)
+                .Raw("l", JsonList({"1", "2"}))
+                .Done(),
             R"({"b":"x\"","a":5,"none":null,"f":true,"s":1.250,"l":[1,2]})");
   EXPECT_EQ(JsonObject().Done(), "{}");
 }
@@ -93,18 +100,31 @@ TEST(Output, AReaderThatHasGoneIsToldFromAFullDisk) {
 }
 
 TEST(Progress, ShowsBarRateRowsAndEta) {
-  const ProgressState state{.label = "flights.csv", .rows = 156'000, .done = 15'000'000, .total = 30'000'000, .in_bytes = true, .elapsed_s = 3};
-  EXPECT_EQ(RenderProgress(state, 100), "flights.csv  [===============>              ]   50%  5.0 MB/s  156,000 rows  ETA 0:03");
+  const ProgressState state{.label = "flights.csv",
+                            .rows = 156'000,
+                            .done = 15'000'000,
+                            .total = 30'000'000,
+                            .in_bytes = true,
+                            .elapsed_s = 3};
+  EXPECT_EQ(RenderProgress(state, 100),
+            "flights.csv  [===============>              ]   50%  5.0 MB/s  156,000 rows  ETA 0:03");
 }
 
 TEST(Progress, WithoutATotalThereIsNoBarAndNoEta) {
-  const ProgressState state{.label = "standard input", .rows = 5'000, .done = 100'000, .in_bytes = true, .elapsed_s = 2};
+  const ProgressState state{
+      .label = "standard input", .rows = 5'000, .done = 100'000, .in_bytes = true, .elapsed_s = 2};
   EXPECT_EQ(RenderProgress(state, 100), "standard input  50.0 kB/s  5,000 rows");
 }
 
 TEST(Progress, NeverIsWiderThanItsTerminal) {
-  ProgressState state{.label = "a very long name of a file that goes on and on.csv.gz", .rows = 1'000'000'000, .done = 7, .total = 9, .in_bytes = true, .elapsed_s = 50};
-  for (int32_t width = 20; width < 140; ++width) EXPECT_LE(RenderProgress(state, width).size(), static_cast<size_t>(width) + 2) << width;
+  ProgressState state{.label = "a very long name of a file that goes on and on.csv.gz",
+                      .rows = 1'000'000'000,
+                      .done = 7,
+                      .total = 9,
+                      .in_bytes = true,
+                      .elapsed_s = 50};
+  for (int32_t width = 20; width < 140; ++width)
+    EXPECT_LE(RenderProgress(state, width).size(), static_cast<size_t>(width) + 2) << width;
   state.done = 11;  // more than there should be: a file that grew
   EXPECT_THAT(RenderProgress(state, 120), HasSubstr("100%"));
 }

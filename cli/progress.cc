@@ -30,7 +30,8 @@ void WriteToStderr(std::string_view text) {
 std::string RenderProgress(const ProgressState& state, int32_t width) {
   const double elapsed_s = std::max(state.elapsed_s, 0.001);
   const double rate = static_cast<double>(state.done) / elapsed_s;
-  std::string tail = state.in_bytes ? fmt::format("  {}/s", HumanBytes(rate)) : fmt::format("  {} rows/s", WithThousands(static_cast<int64_t>(rate)));
+  std::string tail = state.in_bytes ? fmt::format("  {}/s", HumanBytes(rate))
+                                    : fmt::format("  {} rows/s", WithThousands(static_cast<int64_t>(rate)));
   tail += fmt::format("  {} rows", WithThousands(state.rows));
   if (!state.total || *state.total <= 0) return Shorten(state.label + tail, width);
 
@@ -53,7 +54,9 @@ std::string RenderProgress(const ProgressState& state, int32_t width) {
 }
 
 Progress::Progress(std::string label)
-    : terminal_(Terminal::Of(STDERR_FILENO)), start_(std::chrono::steady_clock::now()), next_paint_(start_ + kFirstPaintAfter) {
+    : terminal_(Terminal::Of(STDERR_FILENO)),
+      start_(std::chrono::steady_clock::now()),
+      next_paint_(start_ + kFirstPaintAfter) {
   state_.label = std::move(label);
 }
 

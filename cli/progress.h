@@ -1,5 +1,5 @@
-// A progress line on standard error for long work: how far, how fast, how long still. Only on a terminal, and only after
-// the work has taken long enough to be worth a line.
+// A progress line on standard error for long work: how far, how fast, how long still. Only on a terminal, and only
+// after the work has taken long enough to be worth a line.
 #pragma once
 
 #include <chrono>
@@ -15,8 +15,8 @@ namespace datashard::cli {
 struct ProgressState {
   std::string label;
   int64_t rows = 0;
-  int64_t done = 0;                ///< bytes read, or rows
-  std::optional<int64_t> total;    ///< none: no bar and no ETA
+  int64_t done = 0;              ///< bytes read, or rows
+  std::optional<int64_t> total;  ///< none: no bar and no ETA
   bool in_bytes = false;
   double elapsed_s = 0;
   bool operator==(const ProgressState&) const = default;

@@ -90,7 +90,10 @@ ArrowArray Share(const ArrowArray& from, const std::shared_ptr<ArrowArrayHandle>
   return to;
 }
 
-struct Slice { int64_t offset; int64_t length; };
+struct Slice {
+  int64_t offset;
+  int64_t length;
+};
 
 ArrowArray Cut(const std::shared_ptr<ArrowArrayHandle>& batch, Slice slice) {
   ArrowArray cut = Share(*batch->get(), batch);
@@ -115,9 +118,12 @@ Piece& PieceOf(ArrowArrayStream* stream) { return *static_cast<Piece*>(stream->p
 
 int ErrnoOf(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::kInvalidArgument: return EINVAL;
-    case ErrorKind::kUnsupported: return ENOSYS;
-    default: return EIO;
+    case ErrorKind::kInvalidArgument:
+      return EINVAL;
+    case ErrorKind::kUnsupported:
+      return ENOSYS;
+    default:
+      return EIO;
   }
 }
 

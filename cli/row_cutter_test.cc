@@ -38,15 +38,22 @@ int NextBatch(ArrowArrayStream* stream, ArrowArray* out) {
   auto* owner = new BatchOwner{.values = source.batches[source.next++], .alive = source.alive};
   ++*owner->alive;
   owner->column_buffers[1] = owner->values.data();
-  owner->column = {.length = static_cast<int64_t>(owner->values.size()), .n_buffers = 2, .buffers = owner->column_buffers,
+  owner->column = {.length = static_cast<int64_t>(owner->values.size()),
+                   .n_buffers = 2,
+                   .buffers = owner->column_buffers,
                    .release = [](ArrowArray* array) { array->release = nullptr; }};
   owner->columns[0] = &owner->column;
-  *out = {.length = owner->column.length, .n_buffers = 1, .n_children = 1, .buffers = owner->row_buffers, .children = owner->columns,
-          .release = [](ArrowArray* array) {
-            const std::unique_ptr<BatchOwner> batch(static_cast<BatchOwner*>(array->private_data));
-            --*batch->alive;
-            array->release = nullptr;
-          },
+  *out = {.length = owner->column.length,
+          .n_buffers = 1,
+          .n_children = 1,
+          .buffers = owner->row_buffers,
+          .children = owner->columns,
+          .release =
+              [](ArrowArray* array) {
+                const std::unique_ptr<BatchOwner> batch(static_cast<BatchOwner*>(array->private_data));
+                --*batch->alive;
+                array->release = nullptr;
+              },
           .private_data = owner};
   return 0;
 }
@@ -125,6 +132,7 @@ TEST(RowCutter, AFailedSourceKeepsItsErrorAndGivesNothingMore) {
   ArrowStream piece = rows.Next(10);
   ArrowArrayHandle batch;
   ASSERT_EQ(piece->get_next(piece.get(), batch.get()), 0);
+  batch.Reset();
   EXPECT_EQ(rows.error(), std::nullopt) << "nothing failed yet";
   EXPECT_EQ(piece->get_next(piece.get(), batch.get()), EINVAL);
   EXPECT_STREQ(piece->get_last_error(piece.get()), rows.error()->message().c_str());

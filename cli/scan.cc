@@ -23,7 +23,8 @@ constexpr int64_t kLimitForOneThread = 10'000;
 
 Error NoSchema(const std::string& table, std::string_view option) {
   return Error(ErrorKind::kInvalidArgument,
-               fmt::format("{} has no schema yet, so {} has no columns to speak of; append rows first", Printable(table), option),
+               fmt::format("{} has no schema yet, so {} has no columns to speak of; append rows first",
+                           Printable(table), option),
                ErrorSubject::kColumn);
 }
 

@@ -27,7 +27,8 @@ class Reader {
       return Fail("", R"(expected an object with "fields": [{"name": …, "type": …, "required": …}, …])");
     Schema schema;
     DS_ASSIGN_OR_RETURN(schema.fields, ReadFields(root["fields"], "", 0));
-    if (given_ids_ && missing_ids_) return Fail("", "some fields have an id and some have none; give all of them or none");
+    if (given_ids_ && missing_ids_)
+      return Fail("", "some fields have an id and some have none; give all of them or none");
     DS_RETURN_IF_ERROR(schema.Validate());
     return schema;
   }
@@ -116,7 +117,8 @@ class Reader {
 
   Error Fail(const std::string& path, std::string_view problem) const {
     const std::string place = path.empty() ? "" : fmt::format(", field {}", Printable(path.substr(1)));
-    return Error(ErrorKind::kInvalidArgument, fmt::format("schema in {}{}: {}", origin_, place, problem), ErrorSubject::kSchema);
+    return Error(ErrorKind::kInvalidArgument, fmt::format("schema in {}{}: {}", origin_, place, problem),
+                 ErrorSubject::kSchema);
   }
 
   const std::string origin_;
@@ -130,7 +132,8 @@ class Reader {
 Result<Schema> ParseSchemaJson(std::string_view json, std::string_view origin) {
   const Json root = Json::parse(json, /*cb=*/nullptr, /*allow_exceptions=*/false);
   if (root.is_discarded())
-    return Error(ErrorKind::kInvalidArgument, fmt::format("schema in {}: this is not JSON", origin), ErrorSubject::kSchema);
+    return Error(ErrorKind::kInvalidArgument, fmt::format("schema in {}: this is not JSON", origin),
+                 ErrorSubject::kSchema);
   return Reader(origin).Read(root);
 }
 
@@ -143,9 +146,11 @@ Result<Schema> ReadSchemaFile(const std::string& path) {
   std::string text(kSizeBytesMax + 1, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), file.get()));
   if (std::ferror(file.get()) != 0)
-    return Error(ErrorKind::kUnavailable, fmt::format("cannot read the schema file {}: {}", Printable(path), std::strerror(errno)));
+    return Error(ErrorKind::kUnavailable,
+                 fmt::format("cannot read the schema file {}: {}", Printable(path), std::strerror(errno)));
   if (text.size() > kSizeBytesMax)
-    return Error(ErrorKind::kInvalidArgument, fmt::format("the schema file {} is larger than 1 MiB", Printable(path)), ErrorSubject::kSchema);
+    return Error(ErrorKind::kInvalidArgument, fmt::format("the schema file {} is larger than 1 MiB", Printable(path)),
+                 ErrorSubject::kSchema);
   return ParseSchemaJson(text, Printable(path));
 }
 

@@ -43,12 +43,14 @@ Result<std::unique_ptr<StdinPump>> StdinPump::Start() {
 #ifdef F_SETPIPE_SZ
   fcntl(ends[1], F_SETPIPE_SZ, kPipeBytes);  // a smaller pipe is only slower
 #endif
-  if (fcntl(ends[1], F_SETFL, O_NONBLOCK) != 0 || dup2(ends[0], STDIN_FILENO) < 0) return Failed("cannot set up a pipe");
+  if (fcntl(ends[1], F_SETFL, O_NONBLOCK) != 0 || dup2(ends[0], STDIN_FILENO) < 0)
+    return Failed("cannot set up a pipe");
   close(ends[0]);
   return std::make_unique<StdinPump>(source_fd, ends[1]);
 }
 
-StdinPump::StdinPump(int source_fd, int pipe_fd) : source_fd_(source_fd), pipe_fd_(pipe_fd), thread_([this] { Run(); }) {}
+StdinPump::StdinPump(int source_fd, int pipe_fd)
+    : source_fd_(source_fd), pipe_fd_(pipe_fd), thread_([this] { Run(); }) {}
 
 StdinPump::~StdinPump() {
   WakeSignalChannel();

@@ -10,8 +10,8 @@
 
 namespace datashard::cli {
 
-/// Lives longer than whoever reads standard input. After a signal the readers see the end of the input, wherever it was:
-/// nothing read after it may be used, which CheckSignals tells.
+/// Lives longer than whoever reads standard input. After a signal the readers see the end of the input, wherever it
+/// was: nothing read after it may be used, which CheckSignals tells.
 class StdinPump {
  public:
   /// Files are read as they are, because they never make anybody wait: then this is null.

@@ -9,9 +9,9 @@ namespace datashard::cli {
 
 struct Terminal {
   bool is_terminal = false;
-  bool colour = false;     ///< a terminal that is not "dumb", and NO_COLOR is unset or empty
+  bool colour = false;        ///< a terminal that is not "dumb", and NO_COLOR is unset or empty
   bool moves_cursor = false;  ///< can repaint a line: a terminal that is not "dumb"
-  int32_t width = 80;      ///< columns
+  int32_t width = 80;         ///< columns
 
   /// As file descriptor `fd` (1 or 2) and the environment say: TERM, NO_COLOR, COLUMNS where the terminal has no size.
   static Terminal Of(int fd);

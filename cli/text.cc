@@ -31,7 +31,8 @@ CodePoint Decode(std::string_view text) {
     value = (value << 6) | (byte(i) & 0x3Fu);
   }
   constexpr std::array<char32_t, 5> kSmallestOfSize = {0, 0, 0x80, 0x800, 0x10000};
-  if (value < kSmallestOfSize[size] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return {first, 1, false};
+  if (value < kSmallestOfSize[size] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
+    return {first, 1, false};
   return {value, size, true};
 }
 
@@ -172,7 +173,8 @@ std::optional<std::string> NearestName(std::string_view name, std::span<const st
       for (size_t j = 1; j < columns; ++j) {
         const bool same = Lower(name[i - 1]) == Lower(candidate[j - 1]);
         at(i, j) = std::min({at(i - 1, j) + 1, at(i, j - 1) + 1, at(i - 1, j - 1) + (same ? 0 : 1)});
-        if (i > 1 && j > 1 && Lower(name[i - 1]) == Lower(candidate[j - 2]) && Lower(name[i - 2]) == Lower(candidate[j - 1]))
+        if (i > 1 && j > 1 && Lower(name[i - 1]) == Lower(candidate[j - 2]) &&
+            Lower(name[i - 2]) == Lower(candidate[j - 1]))
           at(i, j) = std::min(at(i, j), at(i - 2, j - 2) + 1);
       }
     }

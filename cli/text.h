@@ -10,8 +10,8 @@
 
 namespace datashard::cli {
 
-/// `text` with control characters, bidirectional overrides and bytes that are not UTF-8 spelled as \n, \t, \x1b, \u202e:
-/// a value from a table must not be able to move the cursor, change the title or forge a line.
+/// `text` with control characters, bidirectional overrides and bytes that are not UTF-8 spelled as \n, \t, \x1b,
+/// \u202e: a value from a table must not be able to move the cursor, change the title or forge a line.
 std::string Printable(std::string_view text);
 
 /// Columns of a terminal `text` takes; wide East Asian characters count two, combining ones none.

@@ -14,16 +14,20 @@ TEST(Printable, WhatATerminalWouldObeyIsSpelledOut) {
   EXPECT_EQ(Printable("a\nb\tc\rd"), "a\\nb\\tc\\rd");
   EXPECT_EQ(Printable("\x1b]0;title\x07"), "\\x1b]0;title\\x07");
   EXPECT_EQ(Printable(std::string_view("a\0b\x7f", 4)), "a\\x00b\\x7f");
-  EXPECT_EQ(Printable("\xc2\x9b" "2J"), "\\x9b2J");  // the one-character form of ESC [
-  EXPECT_EQ(Printable("a\u202e" "b\u2066\u200f\u2028"), "a\\u202eb\\u2066\\u200f\\u2028");
+  EXPECT_EQ(Printable("\xc2\x9b"
+                      "2J"),
+            "\\x9b2J");  // the one-character form of ESC [
+  EXPECT_EQ(Printable("a\u202e"
+                      "b\u2066\u200f\u2028"),
+            "a\\u202eb\\u2066\\u200f\\u2028");
 }
 
 TEST(Printable, BytesThatAreNotUtf8AreSpelledOut) {
   EXPECT_EQ(Printable("\xff\xfe"), "\\xff\\xfe");
-  EXPECT_EQ(Printable("a\xc3"), "a\\xc3");                      // cut off
-  EXPECT_EQ(Printable("\xc0\xaf"), "\\xc0\\xaf");               // overlong
-  EXPECT_EQ(Printable("\xe0\x80\xaf"), "\\xe0\\x80\\xaf");      // overlong
-  EXPECT_EQ(Printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");      // a surrogate
+  EXPECT_EQ(Printable("a\xc3"), "a\\xc3");                           // cut off
+  EXPECT_EQ(Printable("\xc0\xaf"), "\\xc0\\xaf");                    // overlong
+  EXPECT_EQ(Printable("\xe0\x80\xaf"), "\\xe0\\x80\\xaf");           // overlong
+  EXPECT_EQ(Printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");           // a surrogate
   EXPECT_EQ(Printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");  // above U+10FFFF
 }
 

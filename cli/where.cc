@@ -49,8 +49,7 @@ class Parser {
       DS_ASSIGN_OR_RETURN(WherePredicate predicate, ReadPredicate());
       predicates.push_back(std::move(predicate));
       if (token_.kind == TokenKind::kEnd) return predicates;
-      if (IsWord("or"))
-        return Fail("OR is not supported; run one scan per branch, or write column in (a, b)");
+      if (IsWord("or")) return Fail("OR is not supported; run one scan per branch, or write column in (a, b)");
       if (!IsWord("and")) return Fail("expected AND or the end here; put a value with spaces in quotes");
       DS_RETURN_IF_ERROR(Advance());
     }
@@ -133,11 +132,17 @@ class Parser {
   }
 
   static std::optional<FilterOp> Word(std::string_view text) {
-    constexpr std::pair<std::string_view, FilterOp> kWords[] = {
-        {"eq", FilterOp::kEq},        {"ne", FilterOp::kNe},          {"lt", FilterOp::kLt},
-        {"le", FilterOp::kLe},        {"gt", FilterOp::kGt},          {"ge", FilterOp::kGe},
-        {"in", FilterOp::kIn},        {"not_in", FilterOp::kNotIn},   {"between", FilterOp::kBetween},
-        {"is_null", FilterOp::kIsNull}, {"is_not_null", FilterOp::kIsNotNull}};
+    constexpr std::pair<std::string_view, FilterOp> kWords[] = {{"eq", FilterOp::kEq},
+                                                                {"ne", FilterOp::kNe},
+                                                                {"lt", FilterOp::kLt},
+                                                                {"le", FilterOp::kLe},
+                                                                {"gt", FilterOp::kGt},
+                                                                {"ge", FilterOp::kGe},
+                                                                {"in", FilterOp::kIn},
+                                                                {"not_in", FilterOp::kNotIn},
+                                                                {"between", FilterOp::kBetween},
+                                                                {"is_null", FilterOp::kIsNull},
+                                                                {"is_not_null", FilterOp::kIsNotNull}};
     for (const auto& [word, op] : kWords)
       if (SameWord(text, word)) return op;
     return std::nullopt;
@@ -145,7 +150,8 @@ class Parser {
 
   Result<WhereValue> ReadValue(std::string_view after) {
     if (token_.kind != TokenKind::kWord && token_.kind != TokenKind::kQuoted)
-      return Fail(fmt::format("expected a value after {}; put it in quotes if it is empty or has special characters", after));
+      return Fail(
+          fmt::format("expected a value after {}; put it in quotes if it is empty or has special characters", after));
     if (token_.quote == '`') return Fail("backquotes are for column names; put the value in '…'");
     WhereValue value{token_.text, token_.kind == TokenKind::kQuoted};
     DS_RETURN_IF_ERROR(Advance());
@@ -221,9 +227,10 @@ Result<Literal> BindValue(const WhereValue& value, const WherePredicate& predica
   if (!value.quoted && SameWord(value.text, "null")) {
     // A null in a list changes nothing (no row equals it); in a comparison it is a mistake worth naming.
     if (list) return Literal();
-    return Error(ErrorKind::kInvalidArgument,
-                 fmt::format("--where: nothing compares with null; write {0} is null or {0} is not null", predicate.column),
-                 ErrorSubject::kOperand);
+    return Error(
+        ErrorKind::kInvalidArgument,
+        fmt::format("--where: nothing compares with null; write {0} is null or {0} is not null", predicate.column),
+        ErrorSubject::kOperand);
   }
   Result<Literal> literal = ParseLiteral(value.text, field.type);
   if (!literal.ok()) return std::move(literal).error().In(fmt::format("--where, column {}", Printable(field.name)));

@@ -26,10 +26,10 @@ struct WherePredicate {
   bool operator==(const WherePredicate&) const = default;
 };
 
-/// Reads `column op value`, `column [not] in (v, …)`, `column between v and v`, `column is [not] null`, joined by `and`.
-/// Operators: = == != <> < <= > >= and eq ne lt le gt ge; words in any case. A column or value with spaces, commas,
-/// parentheses or operator characters stands in quotes: 'it''s' or "…" for values, "…" or `…` for columns; a doubled
-/// quote is one. Errors: kInvalidArgument that shows the place and what was expected there.
+/// Reads `column op value`, `column [not] in (v, …)`, `column between v and v`, `column is [not] null`, joined by
+/// `and`. Operators: = == != <> < <= > >= and eq ne lt le gt ge; words in any case. A column or value with spaces,
+/// commas, parentheses or operator characters stands in quotes: 'it''s' or "…" for values, "…" or `…` for columns; a
+/// doubled quote is one. Errors: kInvalidArgument that shows the place and what was expected there.
 Result<std::vector<WherePredicate>> ParseWhere(std::string_view text);
 
 /// The filter of all `texts` (each through ParseWhere) against the columns of `schema`.

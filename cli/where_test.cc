@@ -72,13 +72,14 @@ TEST(ParseWhere, ListsTakeAnyNumberOfValues) {
 TEST(ParseWhere, TheAndOfBetweenDoesNotEndThePredicate) {
   const Result<std::vector<WherePredicate>> predicates = ParseWhere("a between 1 AND 9 and b = 2 AND c is null");
   ASSERT_THAT(predicates, IsOk());
-  EXPECT_THAT(*predicates, ElementsAre(WherePredicate{"a", FilterOp::kBetween, {Bare("1"), Bare("9")}},
-                                       WherePredicate{"b", FilterOp::kEq, {Bare("2")}},
-                                       WherePredicate{"c", FilterOp::kIsNull, {}}));
+  EXPECT_THAT(*predicates,
+              ElementsAre(WherePredicate{"a", FilterOp::kBetween, {Bare("1"), Bare("9")}},
+                          WherePredicate{"b", FilterOp::kEq, {Bare("2")}}, WherePredicate{"c", FilterOp::kIsNull, {}}));
 }
 
 TEST(ParseWhere, QuotesHoldWhatWouldOtherwiseBeSyntax) {
-  EXPECT_EQ(One("a = 'it''s (and) >= \"b\", or'"), (WherePredicate{"a", FilterOp::kEq, {Quoted("it's (and) >= \"b\", or")}}));
+  EXPECT_EQ(One("a = 'it''s (and) >= \"b\", or'"),
+            (WherePredicate{"a", FilterOp::kEq, {Quoted("it's (and) >= \"b\", or")}}));
   EXPECT_EQ(One("a = \"say \"\"hi\"\"\""), (WherePredicate{"a", FilterOp::kEq, {Quoted("say \"hi\"")}}));
   EXPECT_EQ(One("a = ''"), (WherePredicate{"a", FilterOp::kEq, {Quoted("")}}));
   EXPECT_EQ(One("\"time hour\" > 5"), (WherePredicate{"time hour", FilterOp::kGt, {Bare("5")}}));
@@ -163,8 +164,9 @@ TEST(ParseWhere, LongInputIsReadInOnePass) {
 
 TEST(BindWhere, ConstantsTakeTheTypeOfTheirColumn) {
   ASSERT_OK_AND_ASSIGN(const Filter filter,
-                       BindWhere({"dep_delay >= 120 and flight = 1545", "origin = JFK", "day = 2013-01-02", "late = true",
-                                  "origin = '7'", "fare < 12.50"}, FlightSchema()));
+                       BindWhere({"dep_delay >= 120 and flight = 1545", "origin = JFK", "day = 2013-01-02",
+                                  "late = true", "origin = '7'", "fare < 12.50"},
+                                 FlightSchema()));
   ASSERT_EQ(filter.all_of.size(), 7u);
   EXPECT_EQ(filter.all_of[0], (Predicate{"dep_delay", FilterOp::kGe, {120.0}}));
   EXPECT_EQ(filter.all_of[1], (Predicate{"flight", FilterOp::kEq, {int64_t{1545}}}));

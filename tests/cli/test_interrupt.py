@@ -1,6 +1,10 @@
 """Ctrl-C and SIGTERM: what was committed stays, what was not is not there, and the command says how far it got."""
+import os
 import re
 import signal
+import socket
+import struct
+import subprocess
 import threading
 import time
 
@@ -81,5 +85,25 @@ def test_an_interrupted_append_publishes_nothing(cli):
 
 def test_standard_input_that_breaks_is_not_taken_for_its_end(cli):
     cli.ok("create", "t", "--schema", "id:long")
-    answer = cli.run("import", "t", str(cli.directory), "--format", "csv")
-    assert answer.code == 2 and "directory" in answer.err
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sender = socket.create_connection(server.getsockname())
+        receiver, _ = server.accept()
+    with receiver:
+        process = subprocess.Popen([cli.path, "import", "t", "-"], stdin=receiver, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, cwd=cli.directory)
+        sender.sendall(b'{"id":1}\n')
+        time.sleep(0.3)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes with a reset
+        sender.close()
+        _, error = process.communicate(timeout=10)
+    assert process.returncode == 7 and b"reading standard input: Connection reset" in error
+    assert cli.ok("count", "t") == "0\n"
+
+
+def test_a_directory_as_standard_input_is_refused(cli):
+    directory = os.open(cli.directory, os.O_RDONLY)
+    try:
+        done = subprocess.run([cli.path, "import", "t", "-"], stdin=directory, capture_output=True, cwd=cli.directory)
+    finally:
+        os.close(directory)
+    assert done.returncode == 2 and b"is a directory" in done.stderr

@@ -119,7 +119,6 @@ void ReleaseWatched(ArrowArrayStream* stream) {
 void DropCapsule(PyObject* capsule) noexcept {
   auto* stream = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule, kStreamCapsule));
   if (stream->release != nullptr) {
-    // A scan that nobody reads to its end waits for its threads here.
     PyThreadState* state = PyEval_SaveThread();
     stream->release(stream);
     PyEval_RestoreThread(state);
@@ -143,6 +142,13 @@ ArrowStream StreamOfObject(nb::handle object) {
 }
 
 RowStream::RowStream(ArrowStream stream) : stream_(std::move(stream)) {}
+
+RowStream::~RowStream() {
+  if (stream_.empty()) return;
+  // A scan that nobody reads to its end waits for its threads here.
+  nb::gil_scoped_release nogil;
+  stream_.Reset();
+}
 
 ArrowArrayHandle RowStream::Pull() {
   if (stream_.empty()) return {};
@@ -201,7 +207,7 @@ nb::list RowStream::AllRecords() {
 }
 
 nb::object RowStream::Capsule(bool uuids_as_text) {
-  if (stream_.empty()) Refuse(ErrorSubject::kNone, "the rows of this scan were already handed over; scan again");
+  if (stream_.empty() || busy_) Refuse(ErrorSubject::kNone, "the rows of this scan were already handed over; scan again");
   auto watched = std::make_unique<Watched>(std::move(stream_), handed_over_error_);
   ArrowStream outer;
   *outer.get() = ArrowArrayStream{.get_schema = GetWatchedSchema, .get_next = GetWatchedNext,

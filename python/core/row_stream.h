@@ -20,6 +20,8 @@ ArrowStream StreamOfObject(nanobind::handle object);
 class RowStream {
  public:
   explicit RowStream(ArrowStream stream);
+  RowStream(RowStream&&) = default;
+  ~RowStream();
 
   /// The next batch as a list of dicts; None at the end. Waits without the GIL.
   std::optional<nanobind::list> NextRecords();

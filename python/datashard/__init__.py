@@ -11,11 +11,11 @@ Importing this package does not import pyarrow, pandas or numpy; what needs them
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 
 from . import _load  # noqa: F401  (a broken installation is reported here, not at the first call)
 from ._version import __author__, __version__
 
+TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
 if TYPE_CHECKING:
     from .data_structures import (DataFile, DeleteFile, FileFormat, HistoryEntry, ManifestContent, ManifestFile,
                                   PartitionField, PartitionSpec, Schema, Snapshot, SortField, SortOrder, TableMetadata)

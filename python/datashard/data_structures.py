@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+
+TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class FileFormat(Enum):

@@ -13,12 +13,14 @@ path, absolute, or as file:// URIs.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Iterable
 
 from .data_structures import DataFile, FileFormat, ManifestContent, ManifestFile
 from .exceptions import CorruptDataError, InvalidArgument, not_yet
 
+TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
 if TYPE_CHECKING:
+    from typing import Any, Iterable
+
     from .metadata_manager import MetadataManager
 
 # Directories of a table; a path that begins with one of them behind a slash is meant from the table's root.

@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from ._load import core
-from .exceptions import InvalidArgument, exception_of
+from .exceptions import InvalidArgument, exception_of, not_yet
+
+TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class FilterOp(Enum):
@@ -97,3 +100,11 @@ def for_core(filter_dict: dict[str, Any] | None) -> list[tuple[str, str, Any]]:
 def get_column_id_by_name(schema: Any, column_name: str) -> int | None:
     """The field id of a column of `schema`; None where there is no such column."""
     return next((field["id"] for field in schema.fields if field["name"] == column_name), None)
+
+
+def to_pyarrow_compute_expression(expressions: list[FilterExpression]) -> Any:
+    raise not_yet("to_pyarrow_compute_expression", "give the filter to Table.scan or Table.to_arrow")
+
+
+def prune_files_by_bounds(data_files: list[Any], expressions: list[FilterExpression], schema: Any) -> list[Any]:
+    raise not_yet("prune_files_by_bounds", "Table.scan skips files by their bounds itself")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Iterable, Iterator
 
 from . import rows as _rows
 from ._load import core
@@ -15,13 +14,16 @@ from .metadata_manager import MetadataManager, is_id
 from .snapshot_manager import SnapshotManager, clamp_ms
 from .transaction import Transaction, TransactionManager
 
+TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
 if TYPE_CHECKING:
+    from typing import Any, Iterable, Iterator
+
     import pandas
     import pyarrow
 
-__all__ = ["Table", "create_table", "load_table", "migrate_table", "DataFile", "FileFormat", "Schema", "Snapshot", "Transaction"]
+    Path = str | os.PathLike[str]
 
-Path = "str | os.PathLike[str]"
+__all__ = ["Table", "create_table", "load_table", "migrate_table", "DataFile", "FileFormat", "Schema", "Snapshot", "Transaction"]
 
 
 def create_table(table_path: Path, schema: Schema | None = None, partition_spec: PartitionSpec | None = None,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
 from .data_structures import (HistoryEntry, PartitionField, PartitionSpec, Schema, Snapshot, SortField, SortOrder,
                               TableMetadata)
 from .exceptions import ConcurrentModificationException, not_yet
 from .file_manager import relative_or_uri
 
+TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._core import Table as CoreTable
 
 __all__ = ["MetadataManager", "ConcurrentModificationException"]
@@ -32,6 +32,8 @@ class MetadataManager:
 
     def refresh(self) -> TableMetadata:
         """The newest version of the metadata."""
+        import json
+
         data = json.loads(self._core.metadata_json())
         return TableMetadata(
             location=data["location"],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
 
 from .exceptions import not_yet
 from .metadata_manager import is_id, snapshot_from
 
+TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
 if TYPE_CHECKING:
+    from typing import Any
+
     from .data_structures import HistoryEntry, Snapshot
     from .metadata_manager import MetadataManager
 

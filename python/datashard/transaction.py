@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from _thread import RLock
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from . import rows as _rows
 from .exceptions import not_yet
 
+TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
 if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, Iterator
+
     from .data_structures import DataFile, Schema
     from .iceberg import Table
 
@@ -21,18 +25,20 @@ class Transaction:
             tx.append_records(second)
 
     It begins with `with` or `begin()`. Leaving the block commits; an exception rolls back and goes on. Rows are written
-    as they are given and become visible only by the commit. One thread at a time.
+    as they are given and become visible only by the commit. Threads that share one take turns.
     """
 
     def __init__(self, table: Table):
         self._table = table
         self._core = table._core.new_transaction()
+        self._lock = RLock()
 
     def begin(self) -> Transaction:
         """Start, forgetting everything of an earlier life. Raises: RuntimeError while active."""
-        if self.is_active():
-            raise RuntimeError("Transaction is already active: commit or roll it back first")
-        self._core.begin()
+        with self._lock:
+            if self.is_active():
+                raise RuntimeError("Transaction is already active: commit or roll it back first")
+            self._core.begin()
         return self
 
     def is_active(self) -> bool:
@@ -42,13 +48,13 @@ class Transaction:
     def append_records(self, records: Iterable[dict[str, Any]] | Any, schema: Schema | None = None,
                        partition_values: dict[str, Any] | None = None) -> Transaction:
         """Stage rows; see Table.append_records. Raises: RuntimeError when not active."""
-        self._require_active()
         _rows.refuse_partition_values(partition_values)
         if _rows.is_arrow(records):
             return self.append_arrow(records, schema)
-        listed = _rows.as_list(records)
-        if listed:
-            self._core.append_records(self._table._core, listed, _rows.for_core(schema))
+        with self._active():
+            listed = _rows.as_list(records)
+            if listed:
+                self._core.append_records(self._table._core, listed, _rows.for_core(schema))
         return self
 
     append_data = append_records
@@ -56,24 +62,24 @@ class Transaction:
     def append_arrow(self, table: Any, schema: Schema | None = None,
                      partition_values: dict[str, Any] | None = None) -> Transaction:
         """Stage the rows of an object with an Arrow stream; see Table.append_arrow."""
-        self._require_active()
         _rows.refuse_partition_values(partition_values)
-        self._core.append_arrow(_rows.from_arrow(table), _rows.for_core(schema))
+        with self._active():
+            self._core.append_arrow(_rows.from_arrow(table), _rows.for_core(schema))
         return self
 
     def append_pandas(self, df: Any, schema: Schema | None = None,
                       partition_values: dict[str, Any] | None = None) -> Transaction:
         """Stage the rows of a pandas DataFrame; see Table.append_pandas."""
-        self._require_active()
         _rows.refuse_partition_values(partition_values)
-        self._core.append_arrow(_rows.from_pandas(df), _rows.for_core(schema))
+        with self._active():
+            self._core.append_arrow(_rows.from_pandas(df), _rows.for_core(schema))
         return self
 
     def append_files(self, files: Iterable[DataFile]) -> Transaction:
         """Stage the rows of existing Parquet files below the table's root; see Table.append_data."""
-        self._require_active()
-        for path in self._table._parquet_files(files):
-            self._core.append_parquet(path)
+        with self._active():
+            for path in self._table._parquet_files(files):
+                self._core.append_parquet(path)
         return self
 
     def delete_files(self, file_paths: Iterable[str]) -> Transaction:
@@ -88,8 +94,9 @@ class Transaction:
         Raises: NotImplementedError if there are any such snapshots, as they cannot be dropped yet; RuntimeError when not
             active.
         """
-        self._require_active()
-        if older_than_ms is None or self._table._has_snapshots_before(older_than_ms, retain_last):
+        with self._active():
+            found = older_than_ms is None or self._table._has_snapshots_before(older_than_ms, retain_last)
+        if found:
             raise not_yet("Transaction.expire_snapshots", "all snapshots are kept; nothing was changed")
         return self
 
@@ -108,13 +115,14 @@ class Transaction:
         Returns: True.
         Raises: RuntimeError when not active; ConcurrentModificationException, with nothing published; AmbiguousCommitError.
         """
-        self._require_active()
-        self._core.commit()
+        with self._active():
+            self._core.commit()
         return True
 
     def rollback(self) -> bool:
         """Forget what was staged. Returns: False where it was not active."""
-        return self._core.rollback()
+        with self._lock:
+            return self._core.rollback()
 
     def __enter__(self) -> Transaction:
         return self.begin()
@@ -125,9 +133,12 @@ class Transaction:
         elif self.is_active():
             self.commit()
 
-    def _require_active(self) -> None:
-        if not self.is_active():
-            raise RuntimeError("Transaction is not active: call begin() first, or use it in a with block")
+    @contextmanager
+    def _active(self) -> Iterator[None]:
+        with self._lock:
+            if not self.is_active():
+                raise RuntimeError("Transaction is not active: call begin() first, or use it in a with block")
+            yield
 
 
 class TransactionManager:

@@ -91,6 +91,26 @@ def test_a_dead_link_is_found():
     assert dead_links(ROOT / "README.md", text) == ["nowhere.md", "#two"]
 
 
+def missing_paths(text: str) -> list[str]:
+    """Paths of this repository in backticks that do not exist; room READMEs and ARCHITECTURE name rooms without src/."""
+    named = re.findall(r"`((?:src|include|cli|python|tests|bench|dev|docs|cmake|data|commit|catalog|table|base|storage|iceberg)"
+                       r"/[\w./-]*)`", text)
+    of_a_table = ("data/auto_", "metadata/")
+    return [path for path in named if not path.startswith(of_a_table)
+            and not any((ROOT / top / path).exists() for top in ("", "src"))]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted(r.relative_to(ROOT).as_posix() for r in ROOT.glob("*/*/README.md")
+                                                 if not r.relative_to(ROOT).as_posix().startswith((".", "build/")))])
+def test_the_files_that_are_named_exist(page):
+    assert missing_paths((ROOT / page).read_text()) == []
+
+
+def test_a_missing_file_is_found():
+    text = "`src/base/clock.h` `base/clock.h` `src/attic/` `docs/formats/` `data/nothing.cc` `data/auto_1.parquet`"
+    assert missing_paths(text) == ["src/attic/", "data/nothing.cc"]
+
+
 def recipes() -> set[str]:
     return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any, Callable
@@ -44,10 +45,12 @@ def readme(version: str) -> str:
     archive = SDISTS / f"datashard-{version}.tar.gz"
     if not archive.exists():
         SDISTS.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-                               "--no-binary", ":all:", "--dest", str(SDISTS), f"datashard=={version}"],
-                              capture_output=True, text=True)
-        assert archive.exists(), f"cannot download {archive.name}:\n{done.stderr}"
+        with tempfile.TemporaryDirectory(dir=SDISTS) as scratch:
+            done = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+                                   "--no-deps", "--no-binary", ":all:", "--dest", scratch, f"datashard=={version}"],
+                                  capture_output=True, text=True)
+            assert done.returncode == 0, f"cannot download {archive.name}:\n{done.stderr}"
+            os.replace(Path(scratch) / archive.name, archive)
     with tarfile.open(archive) as unpacked:
         member = unpacked.extractfile(f"datashard-{version}/README.md")
         assert member is not None

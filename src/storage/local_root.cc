@@ -43,7 +43,7 @@ Result<std::string> MakeDirectories(const std::string& path) {
   if (IsLink(path))
     return InvalidArgument("cannot open directory {}: it is a symbolic link to something that does not exist", path);
   const auto [parent_path, name] = SplitPath(path);
-  if (name == ".." )
+  if (name == "..")
     return InvalidArgument("cannot make directory {}: '..' follows a directory that does not exist", path);
   DS_ASSIGN_OR_RETURN(const std::string parent, MakeDirectories(parent_path));
   if (name == ".") return parent;

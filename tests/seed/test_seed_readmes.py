@@ -31,7 +31,8 @@ BLOCKS = {"0.1.5": 3, "0.2.5": 10, "0.3.3": 10}
 PLACEHOLDERS = ("/path/to/", "/shared/storage/")
 OF_THE_TABLE = {"/data/file1.parquet"}
 
-# Blocks that are no programs. The name of a wrong way, then a line of shell, then the right way, all for a bucket.
+# Blocks that are no programs: a wrong way, a line of shell, the right way, all for a bucket. The other blocks of the
+# sections about S3 name no bucket and run on a directory, as their text says.
 EXCLUDED = {
     ("0.2.5", 6): "S3 comes with a later version, and one line is shell",
     ("0.3.3", 6): "S3 comes with a later version, and one line is shell",

@@ -566,6 +566,27 @@ class TestFace:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
         assert done.stdout.strip() == "False"
 
+    @pytest.mark.parametrize("failures, expected", [
+        (1, "loaded"), (99, f"datashard needs pyarrow 24.0.x, found {pa.__version__}: pip install 'pyarrow==24.0.*'")])
+    def test_arrow_that_is_not_found_beside_us(self, failures, expected):
+        code = f"""
+import sys
+class Finder:
+    left = {failures}
+    def find_spec(self, name, path, target=None):
+        if name == "datashard._core" and Finder.left > 0:
+            Finder.left -= 1
+            raise ImportError("libarrow.so.2400: cannot open shared object file")
+sys.meta_path.insert(0, Finder())
+try:
+    import datashard
+    print("loaded", "pyarrow" in sys.modules)
+except ImportError as error:
+    print(error)
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+        assert done.stdout.startswith(expected)
+
     def test_module_prints_what_is_installed(self):
         done = subprocess.run([sys.executable, "-m", "datashard"], capture_output=True, text=True, check=True, cwd="/")
         assert done.stdout.startswith(f"datashard {datashard.__version__}")

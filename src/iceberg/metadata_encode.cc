@@ -102,7 +102,7 @@ Result<Bytes> EncodeTableMetadata(const TableMetadata& metadata) {
   Bytes text = std::move(json).Take();
 
   // Published metadata cannot be taken back, so text that would not parse must not leave this room. What the writer made
-  // can only fail by a string that is no UTF-8; what was kept from other writers is parsed (a third of the time here).
+  // can only fail by a string that is no UTF-8; what was kept from other writers is parsed.
   if (!IsUtf8(text)) return Internal("refusing to write metadata of {}: a string in it is no UTF-8", metadata.location);
   if (has_kept) {
     const Result<JsonDocument> readable = JsonDocument::Parse(text, metadata.location, kMetadataBytesMax);

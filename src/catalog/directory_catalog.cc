@@ -164,14 +164,15 @@ Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
   return newest;
 }
 
-Result<bool> DirectoryCatalog::Settle(const std::string& key, ByteView body) const {
+Result<Published> DirectoryCatalog::Settle(const Prepared& prepared) const {
+  const std::string& key = prepared.version->key;
   std::string last = "no answer";
   for (int attempt = 0; attempt < kSettleAttempts; ++attempt) {
     if (attempt > 0) outside_.clock.Sleep(std::chrono::milliseconds(10) * (1 << attempt));
     const Result<Bytes> found = store_->Get(key);
     if (found.ok()) {
-      if (*found != body) return false;
-      if (store_->durable_when_visible()) return true;
+      if (*found != prepared.body) return Published::kLost;
+      if (store_->durable_when_visible()) return Published::kWon;
       last = "it is there, but its name could not be made durable";
       break;  // another sync of the directory may report success for a name it has lost
     }
@@ -180,47 +181,54 @@ Result<bool> DirectoryCatalog::Settle(const std::string& key, ByteView body) con
       continue;
     }
     // Absent: the same number again, never the next one. An earlier attempt that arrives late then finds it taken.
-    const Status put = store_->PutIfAbsent(key, body);
-    if (put.ok()) return true;
+    const Status put = store_->PutIfAbsent(key, prepared.body);
+    if (put.ok()) return Published::kWon;
     last = put.error().ToString();
   }
   return CommitUnknown("whether {}/{} was published could not be found out ({}); keep every file and open the table again",
                        store_->root_uri(), key, last);
 }
 
-Result<DirectoryCatalog::Outcome> DirectoryCatalog::Publish(int64_t number, iceberg::TableMetadata metadata) {
+Result<DirectoryCatalog::Prepared> DirectoryCatalog::Prepare(int64_t number, iceberg::TableMetadata metadata,
+                                                             WriteGroup& group) {
   const auto codec = metadata.properties.find("write.metadata.compression-codec");
   if (codec != metadata.properties.end() && codec->second != "none") {
     return Unsupported("{}: write.metadata.compression-codec is '{}', but only 'none' can be written here; set it to 'none'",
                        store_->root_uri(), codec->second);
   }
-  DS_ASSIGN_OR_RETURN(const Bytes body, iceberg::EncodeTableMetadata(metadata));
-  std::string key = VersionKey(number);
-  const std::string gzip_key = KeyWith(number, kGzipEnd);
+  Prepared prepared;
+  DS_ASSIGN_OR_RETURN(prepared.body, iceberg::EncodeTableMetadata(metadata));
+  DS_ASSIGN_OR_RETURN(prepared.object, group.Prepare(VersionKey(number), prepared.body));
+  auto version = std::make_shared<Version>();
+  version->number = number;
+  version->key = VersionKey(number);
+  version->metadata = std::move(metadata);
+  prepared.version = std::move(version);
+  return prepared;
+}
 
+Result<Published> DirectoryCatalog::Publish(const Prepared& prepared) {
+  const int64_t number = prepared.version->number;
+  const std::string gzip_key = KeyWith(number, kGzipEnd);
   const Result<ObjectInfo> other_spelling = store_->Head(gzip_key);
-  if (other_spelling.ok()) return Outcome{};
+  if (other_spelling.ok()) return Published::kLost;
   if (other_spelling.kind() != ErrorKind::kNotFound) return other_spelling.error();
   // A checksum left behind by a Hadoop writer that crashed makes Spark refuse the new file.
   DS_RETURN_IF_ERROR(store_->Delete(fmt::format("metadata/.v{}{}.crc", number, kPlainEnd)));
 
-  const Status put = store_->PutIfAbsent(key, body);
+  Published published = Published::kWon;
+  const Status put = prepared.object->Publish();
   if (!put.ok()) {
-    if (put.kind() == ErrorKind::kAlreadyExists) return Outcome{};
+    if (put.kind() == ErrorKind::kAlreadyExists) return Published::kLost;
     if (put.kind() != ErrorKind::kCommitUnknown) return put.error();
-    DS_ASSIGN_OR_RETURN(const bool ours, Settle(key, body));
-    if (!ours) return Outcome{};
+    DS_ASSIGN_OR_RETURN(published, Settle(prepared));
   }
-  if (store_->Head(gzip_key).ok()) {
+  if (published == Published::kWon && store_->Head(gzip_key).ok()) {
     return CommitUnknown("{0}/{1} and {0}/{2} were published at the same moment by writers that compress metadata "
                          "differently; let all writers use write.metadata.compression-codec=none",
-                         store_->root_uri(), key, gzip_key);
+                         store_->root_uri(), prepared.version->key, gzip_key);
   }
-  auto version = std::make_shared<Version>();
-  version->number = number;
-  version->key = std::move(key);
-  version->metadata = std::move(metadata);
-  return Outcome{.published = Published::kWon, .version = std::move(version)};
+  return published;
 }
 
 void DirectoryCatalog::AdvanceHint(int64_t number) {

@@ -42,15 +42,20 @@ class DirectoryCatalog {
   /// Errors as Load; also kCorruption if the table at this place is another one by now.
   Result<VersionPtr> Refresh(const VersionPtr& known) const;
 
-  /// Publishes `metadata` as version `number`, whose predecessor (where there is one) was loaded from here. Everything it
-  /// names must be durable already. A lost answer is settled by reading the version back.
-  /// \return kWon and the version, durable; kLost where another writer has that number (nothing of ours is visible).
-  /// Errors: kCommitUnknown: delete nothing; kUnsupported; anything else: certainly not published.
-  struct Outcome {
-    Published published = Published::kLost;
-    VersionPtr version;  // ours, when won
+  /// The next version, whole but without its name.
+  struct Prepared {
+    VersionPtr version;
+    Bytes body;
+    std::unique_ptr<UnnamedObject> object;
   };
-  Result<Outcome> Publish(int64_t number, iceberg::TableMetadata metadata);
+  /// Writes `metadata` as version `number` into `group`; its predecessor (where there is one) was loaded from here.
+  /// Errors: kUnsupported (compressed metadata is asked for), those of storage; nothing is visible.
+  Result<Prepared> Prepare(int64_t number, iceberg::TableMetadata metadata, WriteGroup& group);
+  /// Gives a prepared version its name. Its group, and so everything the version names, must be synced. A lost answer is
+  /// settled by reading the version back.
+  /// \return kWon: prepared.version is published, durably; kLost: another writer has that number, nothing of ours is
+  /// visible. Errors: kCommitUnknown: delete nothing; any other: certainly not published.
+  Result<Published> Publish(const Prepared& prepared);
 
   /// Moves the hint to `number`, and on to any later version that appeared meanwhile. Only a hint: failures are logged.
   void AdvanceHint(int64_t number);
@@ -60,7 +65,7 @@ class DirectoryCatalog {
   Result<int64_t> HeadFrom(int64_t number) const;
   Result<std::optional<int64_t>> HeadByList() const;
   Result<VersionPtr> Read(int64_t number) const;
-  Result<bool> Settle(const std::string& key, ByteView body) const;
+  Result<Published> Settle(const Prepared& prepared) const;
 
   std::shared_ptr<ObjectStore> store_;
   Outside outside_;

@@ -26,10 +26,15 @@ class DirectoryCatalogTest : public testing::Test {
     metadata.sort_orders.push_back({});
     return metadata;
   }
+  Result<Published> Publish(int64_t number, iceberg::TableMetadata metadata) {
+    const auto group = store->NewWriteGroup();
+    DS_ASSIGN_OR_RETURN(const auto prepared, catalog.Prepare(number, std::move(metadata), *group));
+    DS_RETURN_IF_ERROR(group->Sync());
+    return catalog.Publish(prepared);
+  }
   void Put(int64_t number) {
-    auto outcome = catalog.Publish(number, Metadata(number));
-    ASSERT_THAT(outcome, IsOk());
-    ASSERT_EQ(outcome->published, Published::kWon);
+    ASSERT_OK_AND_ASSIGN(const Published outcome, Publish(number, Metadata(number)));
+    ASSERT_EQ(outcome, Published::kWon);
   }
   void Hint(std::string text) { ASSERT_THAT(store->Replace("metadata/version-hint.text", text), IsOk()); }
   int64_t Head() {
@@ -52,8 +57,8 @@ TEST_F(DirectoryCatalogTest, ALegacyTableIsNamedAsSuch) {
 
 TEST_F(DirectoryCatalogTest, ANumberIsWonOnce) {
   Put(1);
-  ASSERT_OK_AND_ASSIGN(const auto second, catalog.Publish(1, Metadata(99)));
-  EXPECT_EQ(second.published, Published::kLost);
+  ASSERT_OK_AND_ASSIGN(const Published second, Publish(1, Metadata(99)));
+  EXPECT_EQ(second, Published::kLost);
   EXPECT_EQ(Head(), 1);
 }
 
@@ -100,15 +105,15 @@ TEST_F(DirectoryCatalogTest, AReplacedTableIsNoticed) {
   ASSERT_THAT(store->Delete(VersionKey(2)), IsOk());
   iceberg::TableMetadata other = Metadata(1);
   other.table_uuid = "7c3f4d7e-0000-4000-8000-000000000002";
-  ASSERT_THAT(catalog.Publish(1, other), IsOk());
+  ASSERT_THAT(Publish(1, other), IsOk());
   EXPECT_THAT(catalog.Refresh(known), HasMessage("was replaced"));
 }
 
 TEST_F(DirectoryCatalogTest, TheOtherSpellingOfAVersionCounts) {
   Put(1);
   ASSERT_THAT(store->PutIfAbsent("metadata/v2.gz.metadata.json", "somebody's"), IsOk());
-  ASSERT_OK_AND_ASSIGN(const auto outcome, catalog.Publish(2, Metadata(2)));
-  EXPECT_EQ(outcome.published, Published::kLost);
+  ASSERT_OK_AND_ASSIGN(const Published outcome, Publish(2, Metadata(2)));
+  EXPECT_EQ(outcome, Published::kLost);
 }
 
 TEST_F(DirectoryCatalogTest, AStaleChecksumOfHadoopIsRemovedBeforeThePublication) {
@@ -120,7 +125,7 @@ TEST_F(DirectoryCatalogTest, AStaleChecksumOfHadoopIsRemovedBeforeThePublication
 TEST_F(DirectoryCatalogTest, CompressedMetadataIsNotWritten) {
   iceberg::TableMetadata metadata = Metadata(1);
   metadata.properties["write.metadata.compression-codec"] = "gzip";
-  EXPECT_THAT(catalog.Publish(1, metadata), HasKind(ErrorKind::kUnsupported));
+  EXPECT_THAT(Publish(1, metadata), HasKind(ErrorKind::kUnsupported));
   EXPECT_THAT(catalog.Load(), HasKind(ErrorKind::kNotFound));
 }
 

@@ -122,6 +122,7 @@ Result<CommitPlan> AppendFiles::Plan(const Base& base, const PlanIds& ids) const
   main.snapshot_id = ids.snapshot_id;
   main.type = "branch";
   plan.files = {std::move(manifest_file), std::move(list_file)};
+  plan.manifests = std::move(manifests);
   return plan;
 }
 

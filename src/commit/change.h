@@ -39,6 +39,7 @@ struct NewFile {
 struct CommitPlan {
   iceberg::TableMetadata next;
   std::vector<NewFile> files;
+  std::vector<ManifestFile> manifests;  // of the new snapshot
 };
 
 class Change {

@@ -19,14 +19,14 @@ class CommitFiles {
  public:
   CommitFiles(ObjectStore& store, WriteGroup& group) : store_(store), group_(group) {}
 
-  /// First wave: everything new, durable together with what the group already held.
+  /// Everything new joins what the group already holds.
   Status Write(const std::vector<NewFile>& files) {
     for (const NewFile& file : files) {
       if (!keys_.insert(file.key).second) continue;  // made by an earlier attempt, with the same content
       if (file.bound_to_base) bound_.push_back(file.key);
       DS_RETURN_IF_ERROR(group_.Put(file.key, file.body));
     }
-    return group_.Sync();
+    return {};
   }
   /// After a certain loss: what only this attempt's base could use goes.
   void DropBound() {
@@ -77,8 +77,21 @@ Result<Base> Committer::LoadBase(catalog::VersionPtr version) const {
   const iceberg::TableMetadata& metadata = base.metadata();
   const Snapshot* current = metadata.current_snapshot();
   if (current == nullptr) return base;
+  {
+    std::lock_guard lock(mutex_);
+    if (current->manifest_list == remembered_list_) {
+      base.manifests = remembered_manifests_;
+      return base;
+    }
+  }
   DS_ASSIGN_OR_RETURN(base.manifests, catalog::ReadManifestListOf(*store_, metadata, *current));
   return base;
+}
+
+void Committer::RememberManifests(const Snapshot& snapshot, std::vector<ManifestFile> manifests) {
+  std::lock_guard lock(mutex_);
+  remembered_list_ = snapshot.manifest_list;
+  remembered_manifests_ = std::move(manifests);
 }
 
 Result<catalog::VersionPtr> Committer::Commit(const Change& change, catalog::VersionPtr known, WriteGroup& group,
@@ -112,16 +125,20 @@ Result<catalog::VersionPtr> Committer::Commit(const Change& change, catalog::Ver
     Result<CommitPlan> plan = change.Plan(*base, ids);
     if (!plan.ok()) return give_up(std::move(plan).error());
     if (Status written = files.Write(plan->files); !written.ok()) return give_up(std::move(written).error());
+    auto prepared = catalog_.Prepare(known->number + 1, std::move(plan->next), group);
+    if (!prepared.ok()) return give_up(std::move(prepared).error());
+    if (Status synced = group.Sync(); !synced.ok()) return give_up(std::move(synced).error());
 
-    auto outcome = catalog_.Publish(known->number + 1, std::move(plan->next));
-    if (!outcome.ok()) {
-      if (outcome.kind() == ErrorKind::kCommitUnknown) return std::move(outcome).error();
-      return give_up(std::move(outcome).error());
+    const Result<catalog::Published> published = catalog_.Publish(*prepared);
+    if (!published.ok()) {
+      if (published.kind() == ErrorKind::kCommitUnknown) return published.error();
+      return give_up(published.error());
     }
-    if (outcome->published == catalog::Published::kWon) {
-      catalog_.AdvanceHint(outcome->version->number);
+    if (*published == catalog::Published::kWon) {
+      catalog_.AdvanceHint(known->number + 1);
       outside_.metrics.Add("datashard_commits_total", 1);
-      return std::move(outcome->version);
+      RememberManifests(*prepared->version->metadata.current_snapshot(), std::move(plan->manifests));
+      return std::move(prepared->version);
     }
 
     files.DropBound();

@@ -1,11 +1,13 @@
-// Publishes changes: plans on the newest version, makes the new files durable (first wave), creates the next version
-// exclusively (second wave), and plans again on whatever won when it lost. Source: docs/design/0002-numbered-versions.md.
+// Publishes changes: plans on the newest version, makes all new files durable, the next version's content among them (first
+// wave), gives that version its name exclusively (second wave), and plans again on whatever won when it lost. Source: docs/design/0002-numbered-versions.md.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/outside.h"
 #include "catalog/directory_catalog.h"
@@ -42,6 +44,12 @@ class Committer {
   Result<Base> LoadBase(catalog::VersionPtr version) const;
 
  private:
+  /// The list of our own last commit is the likeliest base of the next one. Lists never change, so it cannot be stale.
+  void RememberManifests(const Snapshot& snapshot, std::vector<ManifestFile> manifests);
+
+  mutable std::mutex mutex_;
+  std::string remembered_list_;  // the list's URI
+  std::vector<ManifestFile> remembered_manifests_;
   std::shared_ptr<ObjectStore> store_;
   catalog::DirectoryCatalog& catalog_;
   Outside outside_;

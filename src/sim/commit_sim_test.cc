@@ -154,7 +154,7 @@ TEST(CommitSim, AFullDiskAtEveryByteCountRefusesWholeAppends) {
   EXPECT_GT(refused, 20);
 }
 
-/// Lets a rival publish right before chosen calls of PutIfAbsent reach the store.
+/// Lets a rival publish right before our next `times` versions get their names.
 class RivalBeforeCreate final : public ObjectStore {
  public:
   RivalBeforeCreate(std::shared_ptr<ObjectStore> base, int times, std::function<void()> rival)
@@ -162,17 +162,18 @@ class RivalBeforeCreate final : public ObjectStore {
   const std::string& root_uri() const override { return base_->root_uri(); }
   bool durable_when_visible() const override { return base_->durable_when_visible(); }
   std::unique_ptr<WriteGroup> NewWriteGroup() override { return base_->NewWriteGroup(); }
-  Status PutIfAbsent(std::string_view key, ByteView body) override {
-    if (times_-- > 0) rival_();
-    return base_->PutIfAbsent(key, body);
-  }
+  Status PutIfAbsent(std::string_view key, ByteView body) override { return base_->PutIfAbsent(key, body); }
   Status Replace(std::string_view key, ByteView body) override { return base_->Replace(key, body); }
   Result<Bytes> Get(std::string_view key) override { return base_->Get(key); }
   Result<Bytes> GetRange(std::string_view key, ByteRange range) override { return base_->GetRange(key, range); }
   Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override { return base_->OpenReader(key); }
   Result<ObjectInfo> Head(std::string_view key) override { return base_->Head(key); }
   Result<std::vector<ObjectInfo>> List(std::string_view prefix) override { return base_->List(prefix); }
-  Status Delete(std::string_view key) override { return base_->Delete(key); }
+  Status Delete(std::string_view key) override {
+    // The last call before a version gets its name: a stale checksum of that version is removed.
+    if (key.ends_with(".metadata.json.crc") && times_-- > 0) rival_();
+    return base_->Delete(key);
+  }
   Result<Instant> ServerTime() override { return base_->ServerTime(); }
 
  private:

@@ -21,6 +21,7 @@ std::string_view ToString(StoreOp op) {
   switch (op) {
     case StoreOp::kGroupPut: return "Put";
     case StoreOp::kGroupOpen: return "Open";
+    case StoreOp::kGroupPrepare: return "Prepare";
     case StoreOp::kWriterAppend: return "Append";
     case StoreOp::kWriterFinish: return "Finish";
     case StoreOp::kGroupSync: return "Sync";
@@ -200,6 +201,21 @@ class FaultyWriter final : public ObjectWriter {
   std::string key_;
 };
 
+class FaultyUnnamed final : public UnnamedObject {
+ public:
+  FaultyUnnamed(FaultyStore& store, std::unique_ptr<UnnamedObject> base, std::string key)
+      : store_(store), base_(std::move(base)), key_(std::move(key)) {}
+  Status Publish() override {
+    return store_.Run<void>(
+        StoreOp::kPutIfAbsent, key_, 0, [&] { return base_->Publish(); }, [base = base_] { (void)base->Publish(); });
+  }
+
+ private:
+  FaultyStore& store_;
+  std::shared_ptr<UnnamedObject> base_;
+  std::string key_;
+};
+
 class FaultyGroup final : public WriteGroup {
  public:
   FaultyGroup(FaultyStore& store, std::unique_ptr<WriteGroup> base) : store_(store), base_(std::move(base)) {}
@@ -214,6 +230,14 @@ class FaultyGroup final : public WriteGroup {
                         store_.Run<std::unique_ptr<ObjectWriter>>(StoreOp::kGroupOpen, key, 0,
                                                                   [&] { return base_->Open(key); }));
     return std::unique_ptr<ObjectWriter>(std::make_unique<FaultyWriter>(store_, std::move(writer), std::string(key)));
+  }
+  Result<std::unique_ptr<UnnamedObject>> Prepare(std::string_view key, ByteView body) override {
+    DS_RETURN_IF_ERROR(CheckUsable());
+    DS_ASSIGN_OR_RETURN(std::unique_ptr<UnnamedObject> prepared,
+                        store_.Run<std::unique_ptr<UnnamedObject>>(StoreOp::kGroupPrepare, key,
+                                                                   static_cast<int64_t>(body.size()),
+                                                                   [&] { return base_->Prepare(key, body); }));
+    return std::unique_ptr<UnnamedObject>(std::make_unique<FaultyUnnamed>(store_, std::move(prepared), std::string(key)));
   }
   Status Sync() override {
     DS_RETURN_IF_ERROR(CheckUsable());

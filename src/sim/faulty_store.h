@@ -16,7 +16,7 @@
 namespace datashard::sim {
 
 enum class StoreOp {
-  kGroupPut, kGroupOpen, kWriterAppend, kWriterFinish, kGroupSync,
+  kGroupPut, kGroupOpen, kGroupPrepare, kWriterAppend, kWriterFinish, kGroupSync,
   kPutIfAbsent, kReplace, kGet, kGetRange, kOpenReader, kReadAt, kHead, kList, kDelete, kServerTime,
 };
 std::string_view ToString(StoreOp op);
@@ -36,7 +36,7 @@ struct Fault {
   std::string key_part;
   int64_t occurrence = 0;
 
-  /// What the caller is told. PutIfAbsent always answers kCommitUnknown when it was or will be applied: its contract.
+  /// What the caller is told. PutIfAbsent (and publishing a prepared object, which counts as one) always answers kCommitUnknown when it was or will be applied: its contract.
   ErrorKind kind = ErrorKind::kUnavailable;
   Effect effect = Effect::kNotApplied;
   int64_t late_by_calls = 1;
@@ -102,6 +102,7 @@ class FaultyStore final : public ObjectStore {
   friend class FaultyGroup;
   friend class FaultyWriter;
   friend class FaultyReader;
+  friend class FaultyUnnamed;
 
   struct Decision {
     int64_t index = -1;  // in calls_; -1 for a call of a dead process

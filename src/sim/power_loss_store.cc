@@ -90,7 +90,10 @@ void PowerLossStore::MakeDurable(const std::string& key, const std::shared_ptr<c
 }
 
 Status PowerLossStore::PutIfAbsent(std::string_view key, ByteView body) {
-  State state = NewState(body, /*body_durable=*/true);
+  return PublishState(key, NewState(body, /*body_durable=*/true));
+}
+
+Status PowerLossStore::PublishState(std::string_view key, State state) {
   const std::shared_ptr<const Bytes> added = state.body;
   DS_RETURN_IF_ERROR(Add(key, std::move(state)));
   {
@@ -186,6 +189,23 @@ Result<std::unique_ptr<ObjectReader>> PowerLossStore::OpenReader(std::string_vie
   return std::unique_ptr<ObjectReader>(std::make_unique<PowerLossReader>(*this, std::string(key), state.body));
 }
 
+class PowerLossUnnamed final : public UnnamedObject {
+ public:
+  PowerLossUnnamed(PowerLossStore& store, std::string key, std::shared_ptr<PowerLossStore::State> state)
+      : store_(store), epoch_(store.epoch()), key_(std::move(key)), state_(std::move(state)) {}
+  Status Publish() override {
+    DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
+    if (!state_->body_durable) return Internal("{} is published before its group was synced", key_);
+    return store_.PublishState(key_, *state_);
+  }
+
+ private:
+  PowerLossStore& store_;
+  const int64_t epoch_;
+  std::string key_;
+  std::shared_ptr<PowerLossStore::State> state_;
+};
+
 class PowerLossGroup final : public WriteGroup {
  public:
   explicit PowerLossGroup(PowerLossStore& store)
@@ -200,7 +220,16 @@ class PowerLossGroup final : public WriteGroup {
     DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
     for (const auto& [key, body] : *pending_) store_.MakeDurable(key, body);
     pending_->clear();
+    for (const auto& state : unnamed_) state->body_durable = true;
+    unnamed_.clear();
     return {};
+  }
+  Result<std::unique_ptr<UnnamedObject>> Prepare(std::string_view key, ByteView body) override {
+    DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    unnamed_.push_back(std::make_shared<PowerLossStore::State>(store_.NewState(body, /*body_durable=*/false)));
+    return std::unique_ptr<UnnamedObject>(
+        std::make_unique<PowerLossUnnamed>(store_, std::string(key), unnamed_.back()));
   }
 
   using Pending = std::vector<std::pair<std::string, std::shared_ptr<const Bytes>>>;
@@ -216,6 +245,7 @@ class PowerLossGroup final : public WriteGroup {
   PowerLossStore& store_;
   const int64_t epoch_;
   const std::shared_ptr<Pending> pending_;  // shared with writers
+  std::vector<std::shared_ptr<PowerLossStore::State>> unnamed_;
 };
 
 class PowerLossWriter final : public ObjectWriter {

@@ -48,6 +48,7 @@ class PowerLossStore final : public ObjectStore {
   friend class PowerLossGroup;
   friend class PowerLossWriter;
   friend class PowerLossReader;
+  friend class PowerLossUnnamed;
 
   /// What a key may hold: an object, or nothing (no body).
   struct State {
@@ -64,6 +65,8 @@ class PowerLossStore final : public ObjectStore {
   State NewState(ByteView body, bool body_durable) const;
   /// Adds an object that no sync covers yet. Errors: kAlreadyExists.
   Status Add(std::string_view key, State state);
+  /// PutIfAbsent of a state whose body is durable.
+  Status PublishState(std::string_view key, State state);
   /// The object `body` of `key` becomes durable, if it is still there.
   void MakeDurable(const std::string& key, const std::shared_ptr<const Bytes>& body);
   Result<State> Find(std::string_view key) const;

@@ -72,6 +72,26 @@ TEST_P(StoreConformance, PutIsReadBackWhole) {
   ASSERT_THAT(group->Sync(), IsOk()) << "a sync of nothing";
 }
 
+TEST_P(StoreConformance, APreparedObjectHasNoNameBeforeItIsPublished) {
+  const std::unique_ptr<WriteGroup> group = store_.NewWriteGroup();
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<UnnamedObject> first, group->Prepare("m/v1", "one"));
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<UnnamedObject> second, group->Prepare("m/v1", "two"));
+  EXPECT_THAT(first->Publish(), HasKind(ErrorKind::kInternal)) << "its group was not synced";
+  ASSERT_THAT(group->Sync(), IsOk());
+  EXPECT_THAT(store_.Head("m/v1"), HasKind(ErrorKind::kNotFound));
+  ASSERT_THAT(second->Publish(), IsOk());
+  EXPECT_THAT(first->Publish(), HasKind(ErrorKind::kAlreadyExists));
+  EXPECT_EQ(Body("m/v1"), "two");
+}
+
+TEST_P(StoreConformance, APreparedObjectThatIsDroppedLeavesNothing) {
+  const std::unique_ptr<WriteGroup> group = store_.NewWriteGroup();
+  { ASSERT_THAT(group->Prepare("m/v1", "one"), IsOk()); }
+  ASSERT_THAT(group->Sync(), IsOk());
+  ASSERT_OK_AND_ASSIGN(const std::vector<ObjectInfo> left, store_.List(""));
+  EXPECT_TRUE(left.empty());
+}
+
 TEST_P(StoreConformance, PutAndFinishRefuseATakenName) {
   const std::unique_ptr<WriteGroup> group = store_.NewWriteGroup();
   ASSERT_THAT(group->Put("a", "first"), IsOk());

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "storage/keys.h"
+#include "storage/local_root.h"
 
 namespace datashard {
 namespace {
@@ -91,6 +92,10 @@ Status DirectoryTree::SyncParents(const std::vector<DirectoryPtr>& directories) 
     synced.insert(synced.end(), last->second.begin(), last->second.end());
     parents.erase(last);
     add(parent);
+  }
+  if (ancestors_pending_) {
+    DS_RETURN_IF_ERROR(SyncAncestors(beneath_.root_path()));
+    ancestors_pending_ = false;
   }
   // Only now, when everything above is durable too.
   for (const DirectoryPtr& directory : synced) RememberDurable(*directory);

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -33,7 +34,9 @@ using DirectoryPtr = std::shared_ptr<Directory>;
 /// would go on receiving files nobody finds, and the check against that costs as much as opening (2 us).
 class DirectoryTree {
  public:
-  explicit DirectoryTree(const Beneath& beneath) : beneath_(beneath) {}
+  /// \param made_root  the root or directories above it may have been made just now: the first SyncParents makes their
+  ///                   names durable too. Later than the files' own syncs, which on ext4 then carry it along.
+  DirectoryTree(const Beneath& beneath, bool made_root) : beneath_(beneath), ancestors_pending_(made_root) {}
 
   /// Errors: kNotFound, kInvalidArgument (a file in the way, or a link that leads out or nowhere), kDenied.
   Result<DirectoryPtr> Find(std::string_view key) const;
@@ -49,6 +52,7 @@ class DirectoryTree {
   void RememberDurable(const Directory& directory);
 
   const Beneath& beneath_;
+  std::atomic<bool> ancestors_pending_;
   // Only an optimisation: where the lock is not free at once (a fork child may inherit it locked), nothing is known.
   std::mutex mutex_;
   std::set<std::tuple<dev_t, uint64_t, int64_t>> durable_;

@@ -52,8 +52,8 @@ Result<std::string> MakeDirectories(const std::string& path) {
   return made;
 }
 
-/// Syncs every directory on the way to `path` that holds the young name of the next one, whoever made it: another process
-/// may be about to.
+}  // namespace
+
 Status SyncAncestors(const std::string& path) {
   for (std::string child = path; child != "/";) {
     const std::string parent = SplitPath(child).first;
@@ -71,8 +71,6 @@ Status SyncAncestors(const std::string& path) {
   }
   return {};
 }
-
-}  // namespace
 
 Result<Beneath> OpenLocalRoot(std::string_view path_text, bool create) {
   const std::string path(path_text);
@@ -93,7 +91,6 @@ Result<Beneath> OpenLocalRoot(std::string_view path_text, bool create) {
   Fd fd(::open(resolved.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.valid() && errno == ENOTDIR) return InvalidArgument("cannot open directory {}: it is a file", resolved);
   if (!fd.valid()) return IoError(errno, "open directory", resolved);
-  if (create) DS_RETURN_IF_ERROR(SyncAncestors(resolved));
   return Beneath(std::move(fd), std::move(resolved));
 }
 

@@ -88,8 +88,8 @@ class LocalReader final : public ObjectReader {
 
 class LocalStore final : public ObjectStore {
  public:
-  explicit LocalStore(Beneath beneath)
-      : beneath_(std::move(beneath)), root_uri_(FileUri(beneath_.root_path())), tree_(beneath_) {}
+  LocalStore(Beneath beneath, bool made_root)
+      : beneath_(std::move(beneath)), root_uri_(FileUri(beneath_.root_path())), tree_(beneath_, made_root) {}
 
   const std::string& root_uri() const override { return root_uri_; }
   bool durable_when_visible() const override { return false; }
@@ -101,14 +101,9 @@ class LocalStore final : public ObjectStore {
     DS_ASSIGN_OR_RETURN(const DirectoryPtr directory, tree_.FindOrMake(directory_key));
     DS_ASSIGN_OR_RETURN(NewFile file, NewFile::Create(directory, beneath_.PathOf(key)));
     DS_RETURN_IF_ERROR(file.Append(body));
-    DS_RETURN_IF_ERROR(tree_.SyncParents({directory}));
     DS_RETURN_IF_ERROR(file.SyncData());
-    DS_RETURN_IF_ERROR(file.LinkExclusively(name));
-    if (const int error = SyncDirectory(directory->fd.get()); error != 0) {
-      return CommitUnknown("{} was created, but may be lost in a power failure: {}", beneath_.PathOf(key),
-                           IoError(error, "sync directory", beneath_.PathOf(directory_key)).message());
-    }
-    return {};
+    DS_RETURN_IF_ERROR(tree_.SyncParents({directory}));
+    return file.PublishDurably(name);
   }
 
   Status Replace(std::string_view key, ByteView body) override {
@@ -235,7 +230,7 @@ Result<std::vector<ObjectInfo>> LocalStore::List(std::string_view prefix) {
 
 Result<std::unique_ptr<ObjectStore>> OpenLocalStore(std::string_view path, bool create) {
   DS_ASSIGN_OR_RETURN(Beneath beneath, OpenLocalRoot(path, create));
-  return std::unique_ptr<ObjectStore>(std::make_unique<LocalStore>(std::move(beneath)));
+  return std::unique_ptr<ObjectStore>(std::make_unique<LocalStore>(std::move(beneath), create));
 }
 
 }  // namespace datashard

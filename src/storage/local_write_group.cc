@@ -30,12 +30,20 @@ class GroupState {
     const auto known = directories_.find(directory_key);
     DirectoryPtr directory;
     if (known != directories_.end()) {
-      directory = known->second;
+      directory = known->second.directory;
     } else {
       DS_ASSIGN_OR_RETURN(directory, tree_.FindOrMake(directory_key));
-      directories_.emplace(directory_key, directory);
+      directories_.emplace(directory_key, PendingDirectory{directory});
     }
     return NewFile::Create(std::move(directory), beneath_.PathOf(key));
+  }
+
+  /// The complete `file` waits for Sync without a name.
+  Result<std::shared_ptr<NewFile>> Keep(NewFile file) {
+    DS_RETURN_IF_ERROR(CheckUsable());
+    DS_RETURN_IF_ERROR(file.StartWriteBack());
+    files_.push_back(std::make_shared<NewFile>(std::move(file)));
+    return files_.back();
   }
 
   /// The complete `file` gets its name and waits for Sync.
@@ -48,8 +56,8 @@ class GroupState {
       return Error(ErrorKind::kUnavailable, linked.error().message());
     DS_RETURN_IF_ERROR(std::move(linked));
     // A part of the group may have been synced since the file was begun.
-    directories_.try_emplace(file.directory()->key, file.directory());
-    files_.push_back(std::move(file));
+    directories_.try_emplace(file.directory()->key, PendingDirectory{file.directory()}).first->second.has_new_names = true;
+    files_.push_back(std::make_shared<NewFile>(std::move(file)));
     return files_.size() >= kPendingMax || directories_.size() >= kPendingMax ? Sync() : Status();
   }
 
@@ -61,14 +69,20 @@ class GroupState {
   }
 
  private:
+  struct PendingDirectory {
+    DirectoryPtr directory;
+    bool has_new_names = false;
+  };
+
   Status SyncPending() {
-    for (NewFile& file : files_) DS_RETURN_IF_ERROR(file.SyncData());
+    for (const std::shared_ptr<NewFile>& file : files_) DS_RETURN_IF_ERROR(file->SyncData());
     files_.clear();
     std::vector<DirectoryPtr> directories;
-    for (const auto& [key, directory] : directories_) {
-      if (const int error = SyncDirectory(directory->fd.get()); error != 0)
+    for (const auto& [key, pending] : directories_) {
+      directories.push_back(pending.directory);
+      if (!pending.has_new_names) continue;
+      if (const int error = SyncDirectory(pending.directory->fd.get()); error != 0)
         return IoError(error, "sync directory", beneath_.PathOf(key));
-      directories.push_back(directory);
     }
     DS_RETURN_IF_ERROR(tree_.SyncParents(directories));
     directories_.clear();
@@ -82,8 +96,8 @@ class GroupState {
 
   const Beneath& beneath_;
   DirectoryTree& tree_;
-  std::vector<NewFile> files_;
-  std::map<std::string, DirectoryPtr> directories_;
+  std::vector<std::shared_ptr<NewFile>> files_;
+  std::map<std::string, PendingDirectory> directories_;
   std::optional<Error> failure_;
 };
 
@@ -136,6 +150,16 @@ class LocalWriter final : public ObjectWriter {
   int64_t unstarted_bytes_ = 0;
 };
 
+class LocalUnnamed final : public UnnamedObject {
+ public:
+  LocalUnnamed(std::shared_ptr<NewFile> file, std::string name) : file_(std::move(file)), name_(std::move(name)) {}
+  Status Publish() override { return file_->PublishDurably(name_); }
+
+ private:
+  std::shared_ptr<NewFile> file_;
+  std::string name_;
+};
+
 class LocalWriteGroup final : public WriteGroup {
  public:
   LocalWriteGroup(const Beneath& beneath, DirectoryTree& tree) : state_(std::make_shared<GroupState>(beneath, tree)) {}
@@ -149,6 +173,14 @@ class LocalWriteGroup final : public WriteGroup {
   Result<std::unique_ptr<ObjectWriter>> Open(std::string_view key) override {
     DS_ASSIGN_OR_RETURN(NewFile file, state_->Create(key));
     return std::unique_ptr<ObjectWriter>(std::make_unique<LocalWriter>(state_, std::move(file), std::string(key)));
+  }
+
+  Result<std::unique_ptr<UnnamedObject>> Prepare(std::string_view key, ByteView body) override {
+    DS_ASSIGN_OR_RETURN(NewFile file, state_->Create(key));
+    DS_RETURN_IF_ERROR(file.Append(body));
+    DS_ASSIGN_OR_RETURN(std::shared_ptr<NewFile> kept, state_->Keep(std::move(file)));
+    return std::unique_ptr<UnnamedObject>(
+        std::make_unique<LocalUnnamed>(std::move(kept), std::string(SplitKey(key).second)));
   }
 
   Status Sync() override { return state_->Sync(); }

@@ -142,6 +142,23 @@ class MemoryWriter final : public ObjectWriter {
   bool finished_ = false;
 };
 
+class MemoryUnnamed final : public UnnamedObject {
+ public:
+  MemoryUnnamed(MemoryStore& store, std::string key, Bytes body, std::shared_ptr<const int64_t> syncs)
+      : store_(store), key_(std::move(key)), body_(std::move(body)), syncs_(std::move(syncs)), syncs_before_(*syncs_) {}
+  Status Publish() override {
+    if (*syncs_ == syncs_before_) return Internal("{} is published before its group was synced", key_);
+    return store_.PutIfAbsent(key_, body_);
+  }
+
+ private:
+  MemoryStore& store_;
+  std::string key_;
+  Bytes body_;
+  std::shared_ptr<const int64_t> syncs_;
+  int64_t syncs_before_;
+};
+
 class MemoryWriteGroup final : public WriteGroup {
  public:
   explicit MemoryWriteGroup(MemoryStore& store) : store_(store) {}
@@ -150,10 +167,19 @@ class MemoryWriteGroup final : public WriteGroup {
     DS_RETURN_IF_ERROR(CheckObjectKey(key));
     return std::unique_ptr<ObjectWriter>(std::make_unique<MemoryWriter>(store_, std::string(key)));
   }
-  Status Sync() override { return {}; }
+  Result<std::unique_ptr<UnnamedObject>> Prepare(std::string_view key, ByteView body) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    return std::unique_ptr<UnnamedObject>(
+        std::make_unique<MemoryUnnamed>(store_, std::string(key), Bytes(body), syncs_));
+  }
+  Status Sync() override {
+    ++*syncs_;
+    return {};
+  }
 
  private:
   MemoryStore& store_;
+  const std::shared_ptr<int64_t> syncs_ = std::make_shared<int64_t>(0);  // how often this group was synced
 };
 
 std::unique_ptr<WriteGroup> MemoryStore::NewWriteGroup() { return std::make_unique<MemoryWriteGroup>(*this); }

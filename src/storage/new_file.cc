@@ -137,6 +137,16 @@ Status NewFile::LinkExclusively(std::string_view name_text) {
                        IoError(error, "link", path_).message());
 }
 
+Status NewFile::PublishDurably(std::string_view name) {
+  if (!synced_) return Internal("{} is published before its content was synced", path_);
+  DS_RETURN_IF_ERROR(LinkExclusively(name));
+  if (const int error = SyncDirectory(directory_->fd.get()); error != 0) {
+    return CommitUnknown("{} was created, but may be lost in a power failure: {}", path_,
+                         IoError(error, "sync the directory of", path_).message());
+  }
+  return {};
+}
+
 Status NewFile::RenameOver(std::string_view name) {
   if (const int error = fd_.Close(); error != 0) return IoError(error, "write", path_);
   const std::string to(name);

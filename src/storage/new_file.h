@@ -36,6 +36,9 @@ class NewFile {
   /// Errors: kAlreadyExists; kUnsupported where the file system has neither hard links nor an exclusive rename;
   /// kCommitUnknown where the answer of a file server was lost; any other: the name was not created by us.
   Status LinkExclusively(std::string_view name);
+  /// LinkExclusively, then the name is made durable. Errors also: kInternal where the content was not synced before;
+  /// kCommitUnknown where the name is there and could not be made durable.
+  Status PublishDurably(std::string_view name);
   /// Closes the file and gives it its name in place of whatever file has it: at every moment one of the two has it.
   Status RenameOver(std::string_view name);
 

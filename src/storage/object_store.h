@@ -48,6 +48,15 @@ class ObjectWriter {
   virtual Status Finish() = 0;
 };
 
+/// A whole object that has no name yet: the second wave of a commit. Destroyed unpublished, it leaves nothing behind.
+class UnnamedObject {
+ public:
+  virtual ~UnnamedObject() = default;
+  /// Gives it its name durably if that is free, once, after the group it was prepared in was synced. Errors: as
+  /// ObjectStore::PutIfAbsent; kInternal before that Sync.
+  virtual Status Publish() = 0;
+};
+
 /// New objects that become durable together: the first wave of a commit. Names must be new (they carry random ids).
 /// Destroying a group neither syncs nor removes anything. One thread at a time. Must not outlive its store.
 class WriteGroup {
@@ -58,6 +67,8 @@ class WriteGroup {
   virtual Status Put(std::string_view key, ByteView body) = 0;
   /// The writer must be finished or destroyed before Sync.
   virtual Result<std::unique_ptr<ObjectWriter>> Open(std::string_view key) = 0;
+  /// Writes a whole object whose content becomes durable with the others, so that naming it later is one sync more.
+  virtual Result<std::unique_ptr<UnnamedObject>> Prepare(std::string_view key, ByteView body) = 0;
   /// Returns when every object put or finished since the last Sync, and the directories that name them, are durable.
   /// After an error the group is useless and its objects must be written anew under other names.
   virtual Status Sync() = 0;

@@ -76,10 +76,13 @@ Status TableImpl::Create(CreateOptions options) {
     iceberg::TableMetadata first =
         commit::FirstVersion(RandomUuid(outside.random), store->root_uri(), options.schema, options.properties,
                              outside.clock.Now());
-    DS_ASSIGN_OR_RETURN(auto outcome, catalog.Publish(1, std::move(first)));
-    if (outcome.published == catalog::Published::kWon) {
+    const std::unique_ptr<WriteGroup> group = store->NewWriteGroup();
+    DS_ASSIGN_OR_RETURN(const auto prepared, catalog.Prepare(1, std::move(first), *group));
+    DS_RETURN_IF_ERROR(group->Sync());
+    DS_ASSIGN_OR_RETURN(const catalog::Published published, catalog.Publish(prepared));
+    if (published == catalog::Published::kWon) {
       catalog.AdvanceHint(1);
-      Remember(outcome.version);
+      Remember(prepared.version);
       created = true;
       return {};
     }

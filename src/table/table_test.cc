@@ -299,7 +299,8 @@ TEST_F(TableTest, ACommitOnADamagedTableIsRefused) {
   ASSERT_OK_AND_ASSIGN(const auto snapshot, table->current_snapshot());
   ASSERT_OK_AND_ASSIGN(const std::string list, table->RelativePath(snapshot->manifest_list));
   fs::remove(fs::path(path) / list);
-  const auto refused = table->Append(RowsWithIds({2}));
+  ASSERT_OK_AND_ASSIGN(const auto reopened, Table::Open(path));
+  const auto refused = reopened->Append(RowsWithIds({2}));
   EXPECT_THAT(refused, HasKind(ErrorKind::kCorruption));
   EXPECT_THAT(refused, HasMessage("inconsistent"));
   EXPECT_EQ(*table->version(), 2);

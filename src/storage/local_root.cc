@@ -42,12 +42,13 @@ Result<std::string> MakeDirectories(const std::string& path) {
   if (error != ENOENT) return IoError(error, "open directory", path);
   if (IsLink(path))
     return InvalidArgument("cannot open directory {}: it is a symbolic link to something that does not exist", path);
-  const auto [parent_path, name] = SplitPath(path);
+  const std::pair<std::string, std::string> split = SplitPath(path);
+  const std::string& name = split.second;
   if (name == "..")
     return InvalidArgument("cannot make directory {}: '..' follows a directory that does not exist", path);
-  DS_ASSIGN_OR_RETURN(const std::string parent, MakeDirectories(parent_path));
+  DS_ASSIGN_OR_RETURN(const std::string parent, MakeDirectories(split.first));
   if (name == ".") return parent;
-  const std::string made = parent == "/" ? "/" + name : parent + "/" + name;
+  const std::string made = fmt::format("{}{}{}", parent, parent == "/" ? "" : "/", name);
   if (::mkdir(made.c_str(), 0777) != 0 && errno != EEXIST) return IoError(errno, "make directory", made);
   return made;
 }

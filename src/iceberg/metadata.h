@@ -115,7 +115,9 @@ inline constexpr int kJsonDepthMax = 64;
 /// Checks everything a reader relies on: required keys, current ids that exist, unique ids, refs and snapshot references.
 /// Errors: kCorruption (kMetadata) with the key and what was found; kUnsupported for format versions 1 and above 2 (with
 /// the version) and (kLegacyLayout) for the snake_case metadata of the package's releases before 0.10.
-Result<TableMetadata> DecodeTableMetadata(ByteView json, std::string_view object);
+Result<TableMetadata> DecodeTableMetadata(ByteView file, std::string_view object);
+/// The JSON text of such a file, without looking into it.
+Result<Bytes> UnpackMetadata(Bytes file, std::string_view object);
 
 /// Deterministic, compact UTF-8 (control characters escaped). Key order follows the spec's table; `extra` comes last.
 /// Errors: kInternal where Decode would refuse the result.

@@ -185,8 +185,8 @@ Status ReadLogs(JsonObject& object, TableMetadata& metadata) {
 Status CheckFormatVersion(JsonObject& object, const JsonValue& root, std::string_view name) {
   if (!object.Has("format-version") && (object.Has("format_version") || object.Has("current_snapshot_id"))) {
     return Unsupported(
-        "{}: the layout of datashard before 0.10; convert the table in place with the released package: "
-        "pip install 'datashard>=0.10,<1' and then `datashard migrate TABLE`", name).About(ErrorSubject::kLegacyLayout);
+        "{}: a table written before release 0.10 of the datashard package; convert it once with that package: "
+        "pip install datashard==0.11.2, then `datashard migrate`", name).About(ErrorSubject::kLegacyLayout);
   }
   DS_ASSIGN_OR_RETURN(const int64_t version, object.Int64("format-version"));
   if (version == 2) return {};
@@ -235,13 +235,19 @@ bool IsGzip(ByteView bytes) { return bytes.starts_with("\x1f\x8b"); }
 
 }  // namespace
 
-Result<TableMetadata> DecodeTableMetadata(ByteView json, std::string_view object) {
-  Bytes plain;
-  if (IsGzip(json)) {
-    Result<Bytes> unpacked = Inflate(json, ZlibFormat::kGzip, {.size_bytes_max = kMetadataBytesMax});
-    if (!unpacked.ok()) return std::move(unpacked).error().In(object).About(ErrorSubject::kMetadata);
-    plain = std::move(unpacked).value();
-    json = plain;
+Result<Bytes> UnpackMetadata(Bytes file, std::string_view object) {
+  if (!IsGzip(file)) return file;
+  Result<Bytes> plain = Inflate(file, ZlibFormat::kGzip, {.size_bytes_max = kMetadataBytesMax});
+  if (!plain.ok()) return std::move(plain).error().In(object).About(ErrorSubject::kMetadata);
+  return plain;
+}
+
+Result<TableMetadata> DecodeTableMetadata(ByteView file, std::string_view object) {
+  Bytes unpacked;
+  ByteView json = file;
+  if (IsGzip(file)) {
+    DS_ASSIGN_OR_RETURN(unpacked, UnpackMetadata(Bytes(file), object));
+    json = unpacked;
   }
   DS_ASSIGN_OR_RETURN(const JsonDocument document, JsonDocument::Parse(json, object, kMetadataBytesMax));
   DS_ASSIGN_OR_RETURN(TableMetadata metadata, ReadMetadata(document.root(), object));

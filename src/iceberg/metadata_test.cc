@@ -141,7 +141,7 @@ TEST(Metadata, OtherFormatsAreNamed) {
   const Result<TableMetadata> legacy = Decode(R"({"location": "/t", "table_uuid": "u", "format_version": 2})");
   EXPECT_THAT(legacy, HasKind(ErrorKind::kUnsupported));
   EXPECT_THAT(legacy, HasSubject(ErrorSubject::kLegacyLayout));
-  EXPECT_THAT(legacy, HasMessage("datashard migrate"));
+  EXPECT_THAT(legacy, HasMessage("pip install datashard==0.11.2, then `datashard migrate`"));
 }
 
 TEST(Metadata, NumbersThatAreTooSmallAreRaised) {
@@ -160,6 +160,9 @@ TEST(Metadata, SnapshotsOfFormatV1WithoutAListAreKept) {
 TEST(Metadata, GzipIsUnpackedWithinBounds) {
   ASSERT_OK_AND_ASSIGN(const Bytes packed, Deflate(kSmall, ZlibFormat::kGzip));
   EXPECT_THAT(Decode(packed), IsOk());
+  EXPECT_EQ(*UnpackMetadata(packed, "v1"), kSmall);
+  EXPECT_EQ(*UnpackMetadata(Bytes(kSmall), "v1"), kSmall);
+  EXPECT_THAT(UnpackMetadata(packed.substr(0, 20), "v1"), HasMessage("v1"));
   EXPECT_THAT(Decode(packed.substr(0, packed.size() - 1)), HasMessage("truncated"));
   EXPECT_THAT(Decode(packed + "x"), HasMessage("end before their last byte"));
   Bytes flipped = packed;

@@ -87,7 +87,8 @@ Result<Properties> Table::properties() const {
 
 Result<std::string> Table::metadata_json() const {
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
-  return impl_->store->Get(version->key);
+  DS_ASSIGN_OR_RETURN(Bytes file, impl_->store->Get(version->key));
+  return iceberg::UnpackMetadata(std::move(file), fmt::format("{}/{}", location(), version->key));
 }
 
 Result<std::optional<Snapshot>> Table::current_snapshot() const {

@@ -52,6 +52,7 @@ Status ForEachTextRow(ArrowStream stream,
                       const std::function<Status(const std::vector<std::optional<std::string>>& cells)>& sink);
 
 /// Reads a constant as a user types it on a command line, for a column of type `type`: 2013-01-01, 12.5, true, text.
+/// A number that a column of integers cannot hold, 12.5, becomes a DecimalValue, which filters compare exactly.
 /// Errors: kInvalidArgument (kOperand) that names the type and shows an example.
 Result<Literal> ParseLiteral(std::string_view text, const Type& type);
 

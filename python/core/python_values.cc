@@ -268,6 +268,26 @@ __int128 DecimalOf(PyObject* value, int32_t precision, int32_t scale) {
   return text.negative ? -unscaled : unscaled;
 }
 
+std::string PlainDecimalOf(PyObject* value) {
+  // Beyond some thousand digits Python refuses to print an integer at all.
+  constexpr int64_t kFarDigits = 100;
+  const auto far = [](bool negative, bool large) {
+    const std::string digits = large ? "1" + std::string(kFarDigits, '0') : "0." + std::string(kFarDigits, '0') + "1";
+    return negative ? "-" + digits : digits;
+  };
+  if (IsInteger(value)) {
+    const nb::object index = Steal(PyNumber_Index(value));
+    if (nb::cast<int64_t>(index.attr("bit_length")()) > 4 * kFarDigits)
+      return far(PyObject_RichCompareBool(index.ptr(), nb::int_(0).ptr(), Py_LT) == 1, /*large=*/true);
+    return nb::cast<std::string>(nb::str(index));
+  }
+  const DecimalText text = DecimalTextOf(value);
+  if (text.digits.empty()) return "0";
+  const int64_t whole_digits = static_cast<int64_t>(text.digits.size()) + text.exponent;
+  if (whole_digits > kFarDigits || whole_digits < -kFarDigits) return far(text.negative, whole_digits > 0);
+  return nb::cast<std::string>(nb::module_::import_("builtins").attr("format")(nb::handle(value), "f"));
+}
+
 int32_t DateOf(PyObject* value) {
   if (IsDate(value)) return DaysOf(PyDateTime_GET_YEAR(value), PyDateTime_GET_MONTH(value), PyDateTime_GET_DAY(value));
   if (!IsDatetime(value)) throw DoesNotFit(value, "date");

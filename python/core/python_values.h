@@ -36,6 +36,9 @@ int64_t Int64Of(PyObject* value, std::string_view type);
 double DoubleOf(PyObject* value, std::string_view type);
 /// `value` times 10^`scale`, at most `precision` digits: of a Decimal or an integer.
 __int128 DecimalOf(PyObject* value, int32_t precision, int32_t scale);
+/// A Decimal or an integer as plain digits, for comparisons. What lies beyond every decimal column, or nearer to zero than
+/// any of their values, is given as another number that does too: Decimal("1E+999999999") has too many digits to write out.
+std::string PlainDecimalOf(PyObject* value);
 /// Days since 1970-01-01, of a date, or of a datetime at midnight without a zone.
 int32_t DateOf(PyObject* value);
 /// Microseconds since midnight, of a time without a zone.

@@ -45,6 +45,9 @@ Field FieldFromPython(nb::handle item) {
   }
   Field field;
   field.name = TextOf(dict["name"], "a name", item.ptr());
+  // Arrow's C interface ends names there.
+  if (field.name.find('\0') != std::string::npos)
+    Refuse(ErrorSubject::kSchema, "Invalid schema: the name in {} contains a NUL character", Shown(item.ptr()));
   field.id = IdOf(dict["id"], fmt::format("the id of field '{}'", field.name));
   Result<Type> type = Type::Parse(TextOf(dict["type"], "a type", item.ptr()));
   if (!type.ok()) Refuse(ErrorSubject::kSchema, "Invalid schema: field '{}': {}", field.name, type.error().message());
@@ -101,11 +104,14 @@ Literal LiteralFromPython(nb::handle object) {
   if (PyBytes_Check(value) || PyByteArray_Check(value) || PyMemoryView_Check(value))
     return BinaryValue{std::string(BytesView(value, "binary").view())};
   if (IsUuid(value)) return UuidValue{UuidOf(value)};
-  if (IsDecimal(value)) {
-    if (!nb::cast<bool>(object.attr("is_finite")())) throw BadValue{Shown(value) + " is not finite"};
-    return DecimalValue{nb::cast<std::string>(nb::module_::import_("builtins").attr("format")(object, "f"))};
+  if (IsDecimal(value)) return DecimalValue{PlainDecimalOf(value)};
+  if (IsInteger(value)) {
+    const nb::object index = Steal(PyNumber_Index(value));
+    int overflow = 0;
+    const long long number = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
+    if (overflow != 0) return DecimalValue{PlainDecimalOf(value)};
+    return int64_t{number};
   }
-  if (IsInteger(value)) return Int64Of(value, "long");
   throw BadValue{Shown(value) + " is nothing a column can be compared with"};
 }
 

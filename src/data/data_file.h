@@ -51,7 +51,8 @@ struct ReadPlan {
   Verify verify = Verify::kPage;
 };
 
-/// Checks columns and operands of `filter` against `schema` and coerces the operands.
+/// Checks columns and operands of `filter` against `schema` and coerces the operands. Where a column of integers or dates
+/// cannot hold one, the predicate becomes one that it can: x > 1.5 is x > 1, x == 1.5 is x in ().
 /// Errors: kInvalidArgument (kColumn, kOperand).
 Result<Filter> BindFilter(const Filter& filter, const Schema& schema);
 

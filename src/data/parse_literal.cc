@@ -8,6 +8,7 @@
 #include "data/cast_column.h"
 #include "data/iso_time.h"
 #include "datashard/rows.h"
+#include "iceberg/decimal.h"
 #include "iceberg/value.h"
 
 namespace datashard {
@@ -51,7 +52,11 @@ std::optional<Literal> Parse(std::string_view text, const Type& type) {
       if (text == "true" || text == "false") return Literal(text == "true");
       return std::nullopt;
     case TypeKind::kInt:
-    case TypeKind::kLong: return Then(ParseNumber<int64_t>(text), as_is);
+    case TypeKind::kLong:
+      if (const auto number = ParseNumber<int64_t>(text)) return Literal(*number);
+      // A number between or beyond the column's can still be compared with them.
+      if (iceberg::IsDecimalText(text)) return Literal(DecimalValue{std::string(text)});
+      return std::nullopt;
     case TypeKind::kFloat:
     case TypeKind::kDouble: return Then(ParseNumber<double>(text), as_is);
     case TypeKind::kDecimal: return Literal(DecimalValue{std::string(text)});
@@ -80,6 +85,8 @@ std::optional<Literal> Parse(std::string_view text, const Type& type) {
 
 Result<Literal> ParseLiteral(std::string_view text, const Type& type) {
   const std::optional<Literal> parsed = Parse(text, type);
+  const bool is_integer = type.kind() == TypeKind::kInt || type.kind() == TypeKind::kLong;
+  if (parsed.has_value() && is_integer) return *parsed;
   if (parsed.has_value()) {
     Result<Literal> coerced = iceberg::CoerceLiteral(*parsed, type);
     if (coerced.ok()) return coerced;

@@ -1,6 +1,7 @@
 // Property: a scan that prunes files and row groups gives the rows that a full scan and a plain reading of the filter give.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <random>
@@ -223,6 +224,75 @@ TEST(Binding, RefusesWhatCannotBeCompared) {
   EXPECT_THAT(bind("x", FilterOp::kBetween, {int64_t{1}}), HasSubject(ErrorSubject::kOperand));
   ASSERT_OK_AND_ASSIGN(const Filter in, bind("x", FilterOp::kIn, {Literal(), int64_t{1}}));
   EXPECT_EQ(in.all_of[0].values.size(), 1u);
+}
+
+// Constants that lie between the values of a column, or beyond them: the answer is the one of exact arithmetic.
+TEST(Binding, ComparesExactlyWithConstantsTheColumnCannotHold) {
+  const Schema schema = SchemaOf({{"i", "int"}, {"l", "long"}, {"d", "date"}, {"t", "timestamp"}, {"dec", "decimal(6, 2)"}});
+  const auto store = TestStore();
+  const auto batch = Batch({{"i", Values(arrow::int32(), "[-2147483648, -1, 2, null]")},
+                            {"l", Values(arrow::int64(), "[-9223372036854775808, -1, 9223372036854775807, null]")},
+                            {"d", Values(arrow::date32(), "[-2, -1, 2, null]")},
+                            {"t", Values(arrow::timestamp(arrow::TimeUnit::MICRO), "[-1, 0, 86400000000, null]")},
+                            {"dec", Values(arrow::decimal128(6, 2), R"(["-1.25", "0.00", "1.25", null])")}});
+  ASSERT_OK_AND_ASSIGN(const DataFile file, WriteFile(*store, "f", schema, {batch}));
+  const auto count = [&](const std::string& column, FilterOp op, std::vector<Literal> values) -> int64_t {
+    ReadPlan plan = PlanOf(schema, {{"f", file}});
+    plan.filter.all_of = {{.column = column, .op = op, .values = std::move(values)}};
+    const auto bound = BindFilter(plan.filter, schema);
+    EXPECT_THAT(bound, IsOk());
+    const auto rows = Scan(store, std::move(plan));
+    EXPECT_THAT(rows, IsOk());
+    if (!bound.ok() || !rows.ok()) return -1;
+    if (!MayMatch(*bound, schema, file)) {
+      EXPECT_EQ((*rows)->num_rows(), 0) << column;
+    }
+    return (*rows)->num_rows();
+  };
+  using enum FilterOp;
+  const double nan = std::nan("");
+  const std::string far(5000, '9');
+  struct Case {
+    std::string column;
+    Literal value;
+    std::array<int64_t, 6> rows;  // for == != < <= > >=
+  };
+  const std::vector<Case> cases = {
+      {"i", 1.5, {0, 3, 2, 2, 1, 1}},
+      {"i", -1.5, {0, 3, 1, 1, 2, 2}},
+      {"i", -1.0, {1, 2, 1, 2, 1, 2}},
+      {"i", nan, {0, 3, 0, 0, 0, 0}},
+      {"i", int64_t{1} << 40, {0, 3, 3, 3, 0, 0}},
+      {"i", DecimalValue{"-.5"}, {0, 3, 2, 2, 1, 1}},
+      {"i", DecimalValue{"2.00"}, {1, 2, 2, 3, 0, 1}},
+      {"l", INFINITY, {0, 3, 3, 3, 0, 0}},
+      {"l", -INFINITY, {0, 3, 0, 0, 3, 3}},
+      {"l", 0x1p63, {0, 3, 3, 3, 0, 0}},
+      {"l", -0x1p63, {1, 2, 0, 1, 2, 3}},
+      {"l", DecimalValue{"9223372036854775806.5"}, {0, 3, 2, 2, 1, 1}},
+      {"l", DecimalValue{"9223372036854775807.5"}, {0, 3, 3, 3, 0, 0}},
+      {"l", DecimalValue{"-9223372036854775808.5"}, {0, 3, 0, 0, 3, 3}},
+      {"l", DecimalValue{"9223372036854775808"}, {0, 3, 3, 3, 0, 0}},
+      {"l", DecimalValue{far}, {0, 3, 3, 3, 0, 0}},
+      {"l", DecimalValue{"-" + far}, {0, 3, 0, 0, 3, 3}},
+      {"d", TimestampValue{-1, false}, {0, 3, 2, 2, 1, 1}},
+      {"d", TimestampValue{2 * 86'400'000'000, false}, {1, 2, 2, 3, 0, 1}},
+      {"t", DateValue{0}, {1, 2, 1, 2, 1, 2}},
+      {"dec", DecimalValue{far}, {0, 3, 3, 3, 0, 0}},
+      {"dec", DecimalValue{"-" + far}, {0, 3, 0, 0, 3, 3}},
+      {"dec", DecimalValue{"0." + std::string(5000, '0') + "1"}, {0, 3, 2, 2, 1, 1}},
+  };
+  for (const auto& [column, value, rows] : cases) {
+    constexpr std::array kOps = {kEq, kNe, kLt, kLe, kGt, kGe};
+    for (size_t i = 0; i < kOps.size(); ++i)
+      EXPECT_EQ(count(column, kOps[i], {value}), rows[i]) << column << " " << ToString(kOps[i]) << " " << ToString(value);
+  }
+  EXPECT_EQ(count("i", kIn, {1.5, 2.0, nan, DecimalValue{far}}), 1);
+  EXPECT_EQ(count("i", kNotIn, {1.5, 2.0, nan, DecimalValue{far}}), 2);
+  EXPECT_EQ(count("i", kBetween, {-1.5, 1.5}), 1);
+  EXPECT_EQ(count("i", kBetween, {-INFINITY, INFINITY}), 3);
+  EXPECT_EQ(count("i", kBetween, {nan, 5.0}), 0);
+  EXPECT_EQ(count("i", kBetween, {INFINITY, INFINITY}), 0);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "data/arrow_support.h"
 #include "data/arrow_types.h"
 #include "data/data_file.h"
+#include "iceberg/decimal.h"
 #include "iceberg/value.h"
 
 namespace datashard::data {
@@ -33,13 +34,9 @@ std::shared_ptr<arrow::DataType> ComparedType(const Type& type, const std::share
 // The decimal's digits at the column's scale; nothing for a number the column cannot hold.
 std::optional<arrow::Decimal128> FittingDecimal(const std::string& text, const arrow::DataType& type) {
   const auto& wanted = static_cast<const arrow::Decimal128Type&>(type);
-  arrow::Decimal128 number;
-  int32_t precision = 0;
-  int32_t scale = 0;
-  if (!arrow::Decimal128::FromString(text, &number, &precision, &scale).ok()) return std::nullopt;
-  const auto rescaled = number.Rescale(scale, wanted.scale());
-  if (!rescaled.ok() || !rescaled->FitsInPrecision(wanted.precision())) return std::nullopt;
-  return *rescaled;
+  const auto unscaled = iceberg::UnscaledOf(text, wanted.precision(), wanted.scale());
+  if (!unscaled.has_value()) return std::nullopt;
+  return arrow::Decimal128(static_cast<int64_t>(*unscaled >> 64), static_cast<uint64_t>(*unscaled));
 }
 
 Result<ScalarPtr> ToScalar(const Literal& value, const std::shared_ptr<arrow::DataType>& type) {
@@ -172,57 +169,6 @@ Result<ArrayPtr> Matches(const Predicate& predicate, const Type& type, const Arr
     default: break;
   }
   return Internal("operator {} is not handled", ToString(predicate.op));
-}
-
-namespace {
-
-// How many operands an operator takes; -1: any number.
-int OperandCount(FilterOp op) {
-  switch (op) {
-    case FilterOp::kIsNull:
-    case FilterOp::kIsNotNull: return 0;
-    case FilterOp::kBetween: return 2;
-    case FilterOp::kIn:
-    case FilterOp::kNotIn: return -1;
-    default: return 1;
-  }
-}
-
-Result<Predicate> BindPredicate(const Predicate& predicate, const Type& type) {
-  const int wanted = OperandCount(predicate.op);
-  if (wanted >= 0 && static_cast<int>(predicate.values.size()) != wanted)
-    return InvalidArgument("operator {} takes {} value{}, not {}", ToString(predicate.op), wanted, wanted == 1 ? "" : "s",
-                           predicate.values.size())
-        .About(ErrorSubject::kOperand);
-  Predicate bound{.column = predicate.column, .op = predicate.op};
-  for (const Literal& value : predicate.values) {
-    if (std::holds_alternative<std::monostate>(value)) {
-      if (wanted == -1) continue;
-      return InvalidArgument("operator {} cannot compare with null; use is_null or is_not_null", ToString(predicate.op))
-          .About(ErrorSubject::kValue);
-    }
-    DS_ASSIGN_OR_RETURN(Literal coerced, iceberg::CoerceLiteral(value, type));
-    bound.values.push_back(std::move(coerced));
-  }
-  return bound;
-}
-
-}  // namespace
-
-Result<Filter> BindFilter(const Filter& filter, const Schema& schema) {
-  Filter bound;
-  for (const Predicate& predicate : filter.all_of) {
-    const Field* field = schema.Find(predicate.column);
-    if (field == nullptr)
-      return InvalidArgument("the filter names column '{}', which the table does not have", predicate.column)
-          .About(ErrorSubject::kColumn);
-    const auto arrow_type = ArrowTypeOf(field->type);
-    if (!arrow_type.ok()) return Error(arrow_type.error()).In(fmt::format("filter on column '{}'", field->name));
-    auto coerced = BindPredicate(predicate, field->type);
-    if (!coerced.ok()) return std::move(coerced).error().In(fmt::format("filter on column '{}'", field->name));
-    bound.all_of.push_back(*std::move(coerced));
-  }
-  return bound;
 }
 
 }  // namespace datashard::data

@@ -117,7 +117,9 @@ TEST(Literals, AreReadByTheColumnsType) {
   EXPECT_EQ(*parse("2013-01-01T02:00:00+02:00", "timestamptz"), Literal(TimestampValue{1356998400000000, true}));
   EXPECT_EQ(*parse("12.5", "string"), Literal(std::string("12.5")));
   EXPECT_EQ(*parse("aGk=", "binary"), Literal(BinaryValue{"hi"}));
-  EXPECT_THAT(parse("12.5", "long"), AllOf(HasSubject(ErrorSubject::kOperand), HasMessage("'12.5' is no value of type long; write it as 42")));
+  EXPECT_EQ(*parse("12.5", "long"), Literal(DecimalValue{"12.5"}));
+  EXPECT_EQ(*parse("9223372036854775808", "int"), Literal(DecimalValue{"9223372036854775808"}));
+  EXPECT_THAT(parse("12x", "long"), AllOf(HasSubject(ErrorSubject::kOperand), HasMessage("'12x' is no value of type long; write it as 42")));
   EXPECT_THAT(parse("2013-01-01T00:00:00Z", "timestamp"), HasMessage("type timestamp"));
   EXPECT_THAT(parse("nope", "decimal(5, 2)"), HasMessage("12.50"));
   EXPECT_THAT(parse("", "int"), HasKind(ErrorKind::kInvalidArgument));

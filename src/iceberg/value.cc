@@ -86,7 +86,7 @@ Result<Literal> CoerceReal(const Literal& value, const Type& type) {
     if (real < 9223372036854775808.0 && static_cast<int64_t>(real) == *integer) return Literal(real);
     return DoesNotFit(value, type, "no double has this value; give a floating-point number");
   }
-  return DoesNotFit(value, type, "give a number");
+  return DoesNotFit(value, type, "give a floating-point number");
 }
 
 Result<Literal> CoerceDecimal(const Literal& value, const Type& type) {

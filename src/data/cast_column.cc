@@ -44,7 +44,8 @@ bool Castable(const arrow::DataType& from, const Type& to) {
       return id == arrow::Type::DATE32 || id == arrow::Type::DATE64 || (id == arrow::Type::TIMESTAMP && !HasZone(from));
     case TypeKind::kTime: return id == arrow::Type::TIME32 || id == arrow::Type::TIME64;
     case TypeKind::kTimestamp: return id == arrow::Type::TIMESTAMP && !HasZone(from);
-    case TypeKind::kTimestampTz: return id == arrow::Type::TIMESTAMP && HasZone(from);
+    // Without a zone it is in UTC, as everywhere where rows come in.
+    case TypeKind::kTimestampTz: return id == arrow::Type::TIMESTAMP;
     case TypeKind::kString: return IsText(id);
     case TypeKind::kUuid: return IsText(id) || IsBytes(id) || id == arrow::Type::FIXED_SIZE_BINARY;
     case TypeKind::kFixed: return IsBytes(id) || id == arrow::Type::FIXED_SIZE_BINARY;
@@ -154,6 +155,13 @@ Result<ArrayPtr> CastPlain(ArrayPtr column, const Type& to) {
   }
 }
 
+// Arrow cannot look values up in an array of views, such as polars has behind its categories.
+Result<ArrayPtr> WithoutViews(ArrayPtr values) {
+  if (values->type_id() == arrow::Type::STRING_VIEW) return ArrowCast(values, arrow::large_utf8());
+  if (values->type_id() == arrow::Type::BINARY_VIEW) return ArrowCast(values, arrow::large_binary());
+  return values;
+}
+
 // The first row that alone keeps `column` from being cast: the shortest failing prefix ends with it.
 int64_t FirstBadRow(const ArrayPtr& column, const Type& to) {
   int64_t good = 0;
@@ -179,9 +187,9 @@ Result<ArrayPtr> PlainColumn(ArrayPtr column) {
       case arrow::Type::EXTENSION: column = static_cast<const arrow::ExtensionArray&>(*column).storage(); break;
       case arrow::Type::DICTIONARY: {
         const auto& dictionary = static_cast<const arrow::DictionaryArray&>(*column);
-        DS_ASSIGN_OR_RETURN(const auto taken,
-                            Lift(arrow::compute::Take(*dictionary.dictionary(), *dictionary.indices()),
-                                 ErrorKind::kInvalidArgument));
+        DS_ASSIGN_OR_RETURN(const ArrayPtr values, WithoutViews(dictionary.dictionary()));
+        DS_ASSIGN_OR_RETURN(const auto taken, Lift(arrow::compute::Take(*values, *dictionary.indices()),
+                                                   ErrorKind::kInvalidArgument));
         column = taken;
         break;
       }

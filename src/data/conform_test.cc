@@ -72,7 +72,8 @@ TEST(Conform, TimesKeepTheirInstant) {
   EXPECT_CONFORMS(Values(arrow::time32(TimeUnit::SECOND), "[5]"), "time", Values(arrow::time64(TimeUnit::MICRO), "[5000000]"));
   EXPECT_REFUSED(Values(arrow::timestamp(TimeUnit::NANO), "[1000, 1001]"), "timestamp", "row 1");
   EXPECT_REFUSED(Values(arrow::timestamp(TimeUnit::SECOND), "[9223372036854775807]"), "timestamp", "row 0");
-  EXPECT_REFUSED(Values(arrow::timestamp(TimeUnit::MICRO), "[1]"), "timestamptz", "cannot be stored as timestamptz");
+  EXPECT_CONFORMS(Values(arrow::timestamp(TimeUnit::NANO), "[1000, null]"), "timestamptz",
+                  Values(arrow::timestamp(TimeUnit::MICRO, "UTC"), "[1, null]"));
   EXPECT_REFUSED(Values(arrow::timestamp(TimeUnit::MICRO, "UTC"), "[1]"), "timestamp", "cannot be stored as timestamp");
   EXPECT_REFUSED(Values(arrow::timestamp(TimeUnit::MICRO), "[0, 1]"), "date", "row 1");
   EXPECT_REFUSED(Values(arrow::time64(TimeUnit::MICRO), "[86400000000]"), "time", "row 0");
@@ -97,6 +98,10 @@ TEST(Conform, LayoutsAreMadePlain) {
   EXPECT_CONFORMS(Values(arrow::utf8_view(), R"(["a", null, "b", "b"])"), "string", words);
   EXPECT_CONFORMS(arrow::DictionaryArray::FromArrays(arrow::dictionary(arrow::int8(), arrow::large_utf8()),
                                                      Values(arrow::int8(), "[0, null, 1, 1]"), Values(arrow::large_utf8(), R"(["a", "b"])"))
+                      .ValueOrDie(),
+                  "string", words);
+  EXPECT_CONFORMS(arrow::DictionaryArray::FromArrays(arrow::dictionary(arrow::uint32(), arrow::utf8_view()),
+                                                     Values(arrow::uint32(), "[0, null, 1, 1]"), Values(arrow::utf8_view(), R"(["a", "b"])"))
                       .ValueOrDie(),
                   "string", words);
   const ArrayPtr runs =

@@ -31,3 +31,12 @@ def make(tmp_path):
                                       schema_from_columns(**columns) if columns else None)
 
     return create
+
+
+@pytest.fixture
+def people(make):
+    """Three rows in two snapshots: ids 1 to 3, names a, None and c."""
+    table = make(id="long required", name="string")
+    table.append_records([{"id": 1, "name": "a"}, {"id": 2, "name": None}])
+    table.append_records([{"id": 3, "name": "c"}])
+    return table

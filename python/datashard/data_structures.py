@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .exceptions import InvalidArgument
+
 TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
 if TYPE_CHECKING:
     from typing import Any
@@ -47,6 +49,8 @@ class Schema:
     def __post_init__(self) -> None:
         from ._load import core
 
+        if isinstance(self.schema_id, bool) or not isinstance(self.schema_id, int):
+            raise InvalidArgument(f"Invalid schema: schema_id is {self.schema_id!r}; expected an integer of 32 bits")
         self.fields = list(self.fields)
         if self.fields == [...]:
             self.fields = []

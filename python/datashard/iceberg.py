@@ -74,8 +74,12 @@ class Table:
             raise InvalidArgument(f"a table path is a non-empty string, not {self.table_path!r}")
         if "://" in self.table_path:
             raise InvalidArgument(f"a table path is a directory, not a URL: {self.table_path}")
+        try:
+            self.table_path.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgument(f"the table path {self.table_path!r} is not UTF-8, which file names in a table have to be") from None
         if create_if_not_exists:
-            self._core = core.Table.create(self.table_path, _rows.for_core(schema), properties or {}, True)
+            self._core = core.Table.create(self.table_path, _rows.for_core(schema), _text_map(properties), True)
         else:
             self._core = core.Table.open(self.table_path)
         self.metadata_manager = MetadataManager(self._core)
@@ -84,7 +88,8 @@ class Table:
         self.transaction_manager = TransactionManager(self)
 
     def __reduce__(self):
-        return load_table, (os.path.abspath(self.table_path),)
+        # Where it lies, and not its path: the working directory may be another one by now.
+        return load_table, (self.location.removeprefix("file://"),)
 
     def __repr__(self) -> str:
         return f"<datashard.Table {self.table_path!r}>"
@@ -240,10 +245,7 @@ class Table:
                      parallel: bool | int = False, verify_checksums: str | bool | None = None,
                      snapshot_id: int | None = None) -> Iterator[dict[str, Any]]:
         """The rows one by one; a few batches are in memory at a time."""
-        from itertools import chain
-
-        return chain.from_iterable(
-            self.scan_batches(10000, columns, filter, parallel, verify_checksums, snapshot_id))
+        return _one_by_one(self.scan_batches(10000, columns, filter, parallel, verify_checksums, snapshot_id))
 
     def iter_pandas(self, chunksize: int = 50000, columns: Iterable[str] | None = None,
                     filter: dict[str, Any] | None = None, parallel: bool | int = False,
@@ -315,6 +317,8 @@ class Table:
     def _parquet_files(self, files: Iterable[DataFile]) -> Iterator[str]:
         """Absolute paths of existing files of this table."""
         for file in files:
+            if not isinstance(file, DataFile):
+                raise InvalidArgument(f"files to append are DataFile objects, not {file!r}")
             if file.file_format not in (FileFormat.PARQUET, "parquet"):
                 raise InvalidArgument(f"{file.file_path} is {file.file_format}; only Parquet files can be read")
             relative = self.file_manager.to_relative(file.file_path)
@@ -345,6 +349,12 @@ class _Capsule:
         return self._stream.capsule(True)
 
 
+def _one_by_one(batches: Iterator[list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    # A generator, and not itertools.chain: that one crashes where several threads draw from it.
+    for batch in batches:
+        yield from batch
+
+
 def _frames(stream: Any) -> Iterator[pandas.DataFrame]:
     import pyarrow
 
@@ -359,6 +369,17 @@ def _frames(stream: Any) -> Iterator[pandas.DataFrame]:
             raise
         if batch.num_rows:
             yield batch.to_pandas()
+
+
+def _text_map(properties: dict[str, str] | None) -> dict[str, str]:
+    if properties is None:
+        return {}
+    if not hasattr(properties, "items"):
+        raise InvalidArgument(f"properties are a dict of text to text, not {properties!r}")
+    for key, value in properties.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise InvalidArgument(f"property {key!r} is {value!r}; names and values of table properties are text")
+    return dict(properties)
 
 
 def _require_pandas() -> None:

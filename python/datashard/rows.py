@@ -32,8 +32,10 @@ def as_list(records: Any) -> list | tuple:
 
 def from_arrow(rows: Any) -> Any:
     """`rows` as an object with an Arrow stream."""
-    if type(rows).__module__.startswith("pandas."):
+    if _is_pandas(rows):
         return from_pandas(rows)
+    if rows is None:
+        raise exception_of("invalid argument", "value", "None holds no Arrow data; give a table, reader or data frame")
     return rows
 
 
@@ -41,10 +43,17 @@ def from_pandas(frame: Any) -> Any:
     """A DataFrame as a pyarrow Table: its index is no column, and NaN is null as everywhere in pandas."""
     import pyarrow
 
+    if not _is_pandas(frame):
+        raise exception_of("invalid argument", "value", f"a pandas DataFrame is wanted, not {type(frame).__name__}")
     try:
         return pyarrow.Table.from_pandas(frame, preserve_index=False)
-    except pyarrow.ArrowException as error:
+    except (pyarrow.ArrowException, TypeError, ValueError) as error:
         raise exception_of("invalid argument", "value", f"the data frame cannot be stored: {error}") from error
+
+
+def _is_pandas(rows: Any) -> bool:
+    """Is it a DataFrame of pandas, or of a class made from one? Asked without importing pandas."""
+    return any(c.__name__ == "DataFrame" and c.__module__.partition(".")[0] == "pandas" for c in type(rows).__mro__)
 
 
 def for_core(schema: Schema | None) -> tuple[int, list[dict[str, Any]]] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-from .exceptions import not_yet
+from .exceptions import InvalidArgument, not_yet
 from .metadata_manager import is_id, snapshot_from
 
 TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
@@ -67,4 +67,7 @@ class SnapshotManager:
 
 def clamp_ms(timestamp_ms: int | float) -> int:
     """A moment in epoch milliseconds, cut to what 64 bits hold."""
-    return max(-(2**63), min(int(timestamp_ms), 2**63 - 1))
+    try:
+        return max(-(2**63), min(int(timestamp_ms), 2**63 - 1))
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidArgument(f"a moment is a number of milliseconds since 1970, UTC; not {timestamp_ms!r}") from None

@@ -82,7 +82,7 @@ def _operator(column: str, op: str | FilterOp, value: Any) -> list[FilterExpress
     name = op.value if isinstance(op, FilterOp) else core.parse_filter_op(op)
     if name == "between":
         try:
-            low, high = value
+            low, high = () if isinstance(value, (str, bytes)) else value
         except (TypeError, ValueError):
             raise exception_of("invalid argument", "operand",
                                f"between on {column!r} needs a pair (low, high), not {value!r}") from None

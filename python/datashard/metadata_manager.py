@@ -34,7 +34,8 @@ class MetadataManager:
         """The newest version of the metadata."""
         import json
 
-        data = json.loads(self._core.metadata_json())
+        # What is null there is absent.
+        data = {key: value for key, value in json.loads(self._core.metadata_json()).items() if value is not None}
         return TableMetadata(
             location=data["location"],
             table_uuid=self._core.uuid(),
@@ -55,7 +56,7 @@ class MetadataManager:
                 for order in data.get("sort-orders", [])],
             default_sort_order_id=data.get("default-sort-order-id", 0),
             properties=data.get("properties", {}),
-            current_snapshot_id=-1 if data.get("current-snapshot-id") is None else data["current-snapshot-id"],
+            current_snapshot_id=data.get("current-snapshot-id", -1),
             snapshots=self.get_all_snapshots(),
             snapshot_log=[HistoryEntry(e["timestamp-ms"], e["snapshot-id"]) for e in data.get("snapshot-log", [])],
             metadata_log=data.get("metadata-log", []),

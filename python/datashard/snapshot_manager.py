@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 
-from .exceptions import InvalidArgument, not_yet
+from .exceptions import CorruptDataError, InvalidArgument, not_yet
 from .metadata_manager import is_id, snapshot_from
 
 TYPE_CHECKING = False  # true for type checkers; importing typing would cost as much as the core
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Any
 
     from .data_structures import HistoryEntry, Snapshot
@@ -47,12 +48,10 @@ class SnapshotManager:
 
     def list_snapshots(self) -> list[dict[str, Any]]:
         """Oldest first; dicts with snapshot_id, timestamp_ms, timestamp (local time), operation, summary, parent_id."""
-        from datetime import datetime
-
         return [{
             "snapshot_id": found["snapshot_id"],
             "timestamp_ms": found["timestamp_ms"],
-            "timestamp": datetime.fromtimestamp(found["timestamp_ms"] / 1000),
+            "timestamp": _local_time(found),
             "operation": found["operation"],
             "summary": found["summary"],
             "parent_id": found["parent_snapshot_id"],
@@ -63,6 +62,16 @@ class SnapshotManager:
 
     def delete_snapshot(self, snapshot_id: int) -> bool:
         raise not_yet("SnapshotManager.delete_snapshot", "all snapshots are kept")
+
+
+def _local_time(found: dict[str, Any]) -> datetime:
+    from datetime import datetime
+
+    try:
+        return datetime.fromtimestamp(found["timestamp_ms"] / 1000)
+    except (ValueError, OverflowError, OSError):
+        raise CorruptDataError(f"snapshot {found['snapshot_id']}: timestamp-ms {found['timestamp_ms']} is no moment of the "
+                               f"years 1 to 9999") from None
 
 
 def clamp_ms(timestamp_ms: int | float) -> int:

@@ -111,7 +111,7 @@ def test_matches(table, conditions, expected):
     ({"id": ("in", 5)}, TypeError, "list"),
     ({"id": ("in", "12")}, pa.ArrowNotImplementedError, "list"),
     ({"id": ("in", [1, "x"])}, pa.ArrowInvalid, "'x'"),
-    ({"id": ("between", 5)}, TypeError, "pair"),
+    ({"id": ("between", 5)}, TypeError, "pair"), ({"name": ("between", "ab")}, ValueError, "pair"),
     ({"id": ("between", (1, 2, 3))}, ValueError, "pair"),
     ({"id": ("is_null", False)}, ValueError, "two ways"),
     ({"x": 2**70}, pa.ArrowNotImplementedError, "floating-point"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import uuid
 from pathlib import Path
@@ -179,3 +180,15 @@ class TestDamage:
         newest.write_text(newest.read_text()[:-30])
         with pytest.raises(datashard.CorruptDataError, match=newest.name):
             datashard.load_table(people.table_path)
+
+    def test_metadata_with_a_null_and_an_impossible_moment(self, people):
+        newest = max(Path(people.table_path).glob("metadata/v*.json"))
+        metadata = json.loads(newest.read_text())
+        metadata["snapshot-log"] = None
+        metadata["snapshots"][0]["timestamp-ms"] = -(2**63)
+        newest.write_text(json.dumps(metadata))
+        table = datashard.load_table(people.table_path)
+        assert table.metadata_manager.refresh().snapshot_log == []
+        with pytest.raises(datashard.CorruptDataError, match="timestamp-ms"):
+            table.snapshots()
+        assert len(table.scan()) == 3

@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import shutil
 import statistics
 import subprocess
@@ -69,7 +70,8 @@ def measure(bench: str, workers: dict[str, Worker]) -> dict[str, dict[str, list[
         rows: dict[str, list[float]] = {}
         names = [name for name in workers if not (case.action == "create" and name.startswith("pyarrow"))]
         for repeat in range(case.repeats + 1):
-            for name in names:
+            # Who follows whom changes: a system that does not sync leaves its writes to the next one's sync.
+            for name in random.Random(repeat).sample(names, len(names)):
                 seconds = workers[name].call(case.action, case.rows)
                 if repeat > 0:  # the first round warms up
                     rows.setdefault(name, []).append(seconds)

@@ -42,20 +42,23 @@ _HOME = {
     "transaction": ("Transaction", "TransactionManager"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+_MODULES = frozenset(_HOME) | {"file_manager"}  # reached as attributes too: datashard.file_manager.FileManager
 
 __all__ = ["__author__", "__version__", *sorted(_MODULE_OF)]
 
 
 def __getattr__(name: str):
     module = _MODULE_OF.get(name)
-    if module is None:
+    if module is None and name not in _MODULES:
         raise AttributeError(f"module 'datashard' has no attribute '{name}'")
     from importlib import import_module
 
+    if module is None:
+        return import_module(f"{__name__}.{name}")
     value = getattr(import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULE_OF})
+    return sorted({*globals(), *_MODULE_OF, *_MODULES})

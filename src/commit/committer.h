@@ -1,5 +1,6 @@
 // Publishes changes: plans on the newest version, makes all new files durable, the next version's content among them (first
-// wave), gives that version its name exclusively (second wave), and plans again on whatever won when it lost. Source: docs/design/0002-numbered-versions.md.
+// wave), gives that version its name exclusively (second wave), and plans again on whatever won when it lost.
+// Source: docs/design/0002-numbered-versions.md.
 #pragma once
 
 #include <chrono>

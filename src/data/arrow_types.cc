@@ -47,6 +47,47 @@ Result<std::shared_ptr<arrow::DataType>> ArrowTypeOf(const Type& type) {
       .About(ErrorSubject::kSchema);
 }
 
+bool IsArrowTypeOf(const arrow::DataType& type, const Type& wanted) {
+  const auto is_instant = [&](std::string_view zone) {
+    if (type.id() != arrow::Type::TIMESTAMP) return false;
+    const auto& timestamp = static_cast<const arrow::TimestampType&>(type);
+    return timestamp.unit() == arrow::TimeUnit::MICRO && timestamp.timezone() == zone;
+  };
+  const auto is_bytes = [&](int32_t length) {
+    return type.id() == arrow::Type::FIXED_SIZE_BINARY &&
+           static_cast<const arrow::FixedSizeBinaryType&>(type).byte_width() == length;
+  };
+  switch (wanted.kind()) {
+    case TypeKind::kBoolean: return type.id() == arrow::Type::BOOL;
+    case TypeKind::kInt: return type.id() == arrow::Type::INT32;
+    case TypeKind::kLong: return type.id() == arrow::Type::INT64;
+    case TypeKind::kFloat: return type.id() == arrow::Type::FLOAT;
+    case TypeKind::kDouble: return type.id() == arrow::Type::DOUBLE;
+    case TypeKind::kDecimal: {
+      if (type.id() != arrow::Type::DECIMAL128) return false;
+      const auto& decimal = static_cast<const arrow::DecimalType&>(type);
+      return decimal.precision() == wanted.precision() && decimal.scale() == wanted.scale();
+    }
+    case TypeKind::kDate: return type.id() == arrow::Type::DATE32;
+    case TypeKind::kTime:
+      return type.id() == arrow::Type::TIME64 && static_cast<const arrow::Time64Type&>(type).unit() == arrow::TimeUnit::MICRO;
+    case TypeKind::kTimestamp: return is_instant("");
+    case TypeKind::kTimestampTz: return is_instant("UTC");
+    case TypeKind::kString: return type.id() == arrow::Type::STRING;
+    case TypeKind::kUuid: return is_bytes(16);
+    case TypeKind::kFixed: return is_bytes(wanted.length());
+    case TypeKind::kBinary: return type.id() == arrow::Type::BINARY;
+    default: return false;
+  }
+}
+
+bool HasTypesOf(const arrow::Schema& given, const Schema& schema) {
+  if (given.num_fields() != static_cast<int>(schema.fields.size())) return false;
+  for (int i = 0; i < given.num_fields(); ++i)
+    if (!IsArrowTypeOf(*given.field(i)->type(), schema.fields[static_cast<size_t>(i)].type)) return false;
+  return true;
+}
+
 Result<std::shared_ptr<arrow::Field>> ArrowFieldOf(const Field& field) {
   auto type = ArrowTypeOf(field.type);
   if (!type.ok()) return std::move(type).error().In(fmt::format("column '{}'", field.name));

@@ -17,6 +17,11 @@ Result<std::shared_ptr<arrow::DataType>> ArrowTypeOf(const Type& type);
 Result<std::shared_ptr<arrow::Field>> ArrowFieldOf(const Field& field);
 Result<std::shared_ptr<arrow::Schema>> ArrowSchemaOf(const Schema& schema);
 
+/// Is `type` ArrowTypeOf(`wanted`)? Without making one: types are looked at on every append.
+bool IsArrowTypeOf(const arrow::DataType& type, const Type& wanted);
+/// Has `given` as many columns as `schema`, each of its field's type? Names are not compared.
+bool HasTypesOf(const arrow::Schema& given, const Schema& schema);
+
 /// The type of the values behind extension, dictionary and run-end encoding.
 std::shared_ptr<arrow::DataType> ValueType(std::shared_ptr<arrow::DataType> type);
 /// Is it the canonical uuid, as an extension type or by the metadata of its field?

@@ -41,6 +41,49 @@ Result<std::vector<int>> MatchColumns(const arrow::Schema& given, const Schema& 
   return sources;
 }
 
+// Do the columns already stand as the schema wants them? Times do not count: each value has to be looked at.
+bool IsConform(const arrow::Schema& given, const Schema& schema) {
+  if (!HasTypesOf(given, schema)) return false;
+  for (size_t i = 0; i < schema.fields.size(); ++i) {
+    const Field& field = schema.fields[i];
+    if (field.type.kind() == TypeKind::kTime || given.field(static_cast<int>(i))->name() != field.name) return false;
+  }
+  return true;
+}
+
+Error NullInRequired(const arrow::Field& field, const arrow::ArrayData& column, int64_t rows_before) {
+  int64_t row = 0;
+  while (column.IsValid(row)) ++row;
+  return InvalidArgument("column '{}': row {}: a required column has no value", field.name(), rows_before + row)
+      .About(ErrorSubject::kValue);
+}
+
+// Rows of the right types, which only get the table's schema: most small appends are such.
+class RelabelledRows final : public RowSource {
+ public:
+  RelabelledRows(std::unique_ptr<RowSource> rows, std::shared_ptr<arrow::Schema> schema)
+      : rows_(std::move(rows)), schema_(std::move(schema)) {}
+
+  const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
+
+  Result<std::shared_ptr<arrow::RecordBatch>> Next() override {
+    DS_ASSIGN_OR_RETURN(const auto batch, rows_->Next());
+    if (batch == nullptr) return std::shared_ptr<arrow::RecordBatch>();
+    for (int i = 0; i < schema_->num_fields(); ++i) {
+      const arrow::ArrayData& column = *batch->column_data(i);
+      if (!schema_->field(i)->nullable() && column.GetNullCount() > 0)
+        return NullInRequired(*schema_->field(i), column, rows_before_);
+    }
+    rows_before_ += batch->num_rows();
+    return arrow::RecordBatch::Make(schema_, batch->num_rows(), batch->column_data());
+  }
+
+ private:
+  std::unique_ptr<RowSource> rows_;
+  std::shared_ptr<arrow::Schema> schema_;
+  int64_t rows_before_ = 0;
+};
+
 class ConformedRows final : public RowSource {
  public:
   ConformedRows(std::unique_ptr<RowSource> rows, Schema schema, std::shared_ptr<arrow::Schema> arrow_schema,
@@ -57,7 +100,7 @@ class ConformedRows final : public RowSource {
     columns.reserve(sources_.size());
     for (size_t i = 0; i < sources_.size(); ++i) {
       auto column = Column(*batch, i);
-      if (!column.ok()) return std::move(column).error().In(fmt::format("column '{}'", schema_.fields[i].name));
+      if (!column.ok()) return std::move(column).error();
       columns.push_back(*std::move(column));
     }
     rows_before_ += batch->num_rows();
@@ -70,12 +113,11 @@ class ConformedRows final : public RowSource {
     if (sources_[index] == kMissing)
       return Lift(arrow::MakeArrayOfNull(arrow_schema_->field(static_cast<int>(index))->type(), batch.num_rows()),
                   ErrorKind::kInternal);
-    DS_ASSIGN_OR_RETURN(auto column, CastColumn(batch.column(sources_[index]), field.type, rows_before_));
-    if (field.required && column->null_count() > 0) {
-      int64_t row = 0;
-      while (column->IsValid(row)) ++row;
-      return InvalidArgument("row {}: a required column has no value", rows_before_ + row).About(ErrorSubject::kValue);
-    }
+    auto cast = CastColumn(batch.column(sources_[index]), field.type, rows_before_);
+    if (!cast.ok()) return std::move(cast).error().In(fmt::format("column '{}'", field.name));
+    const auto column = *std::move(cast);
+    if (field.required && column->null_count() > 0)
+      return NullInRequired(*arrow_schema_->field(static_cast<int>(index)), *column->data(), rows_before_);
     return column;
   }
 
@@ -93,6 +135,8 @@ Result<ArrowStream> ConformRows(ArrowStream rows, const Schema& schema) {
   return Guarded(ErrorKind::kInternal, [&]() -> Result<ArrowStream> {
     DS_ASSIGN_OR_RETURN(auto arrow_schema, ArrowSchemaOf(schema));
     DS_ASSIGN_OR_RETURN(auto source, ImportRows(std::move(rows)));
+    if (IsConform(*source->schema(), schema))
+      return ExportRows(std::make_unique<RelabelledRows>(std::move(source), std::move(arrow_schema)));
     DS_ASSIGN_OR_RETURN(auto sources, MatchColumns(*source->schema(), schema));
     for (size_t i = 0; i < sources.size(); ++i) {
       if (sources[i] == kMissing) continue;

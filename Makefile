@@ -31,11 +31,12 @@ sim: setup  ## the simulations (SEED=17 or SEEDS=17,18 replays)
 	@dev/build.sh sim_test
 	@DATASHARD_SEEDS=$(or $(SEEDS),$(SEED)) build/release/sim_test
 
-bench: peers  ## a benchmark beside its peers: NAME=append or NAME=read
+bench: peers  ## a benchmark beside its peers: NAME=append, read or commit
 	@dev/build.sh
+	@[ "$(NAME)" != commit ] || dev/build.sh bench_native
 	@.venv/bin/python bench/run.py $(NAME) --ours .venv/bin/python --peers .cache/venvs/peers/bin/python $(BENCH_FLAGS)
 
-stress: build  ## the product's own stress: 12 processes, and plain files beside them
+stress: build  ## the product's own stress: 12 processes append 10,000 rows each (STRESS_FLAGS="--appends 1000 --kill-every 1")
 	@.venv/bin/python dev/stress.py $(STRESS_FLAGS)
 
 tidy: setup  ## the checks on the sources themselves

@@ -3,6 +3,7 @@
     python bench/run.py append --ours .venv/bin/python --peers .cache/venvs/peers/bin/python [--write docs/benchmarks.md]
 
 Ends with status 1 if an answer was wrong. A missed target is reported, not hidden, and does not change the status.
+`commit` compares many processes at once and has options of its own: see bench/commit.py.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import shutil
 import statistics
@@ -22,6 +22,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import page  # noqa: E402
 from cases import BENCHES, Case  # noqa: E402
 
 OURS = "datashard (this)"
@@ -110,19 +111,14 @@ def table(bench: str, times: dict[str, dict[str, list[float]]]) -> str:
     return "\n".join(out)
 
 
-def write_section(path: Path, bench: str, text: str) -> None:
-    """Replaces the part of the page between the marks of `bench`."""
-    start, end = f"<!-- bench {bench} -->", f"<!-- end {bench} -->"
-    page = path.read_text()
-    if start not in page or end not in page:
-        raise SystemExit(f"{path} has no place for '{bench}': expected the lines {start} and {end}")
-    head, rest = page.split(start, 1)
-    path.write_text(head + start + "\n" + text + "\n" + end + rest.split(end, 1)[1])
-
-
 def main() -> None:
+    if sys.argv[1:2] == ["commit"]:
+        import commit
+
+        commit.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bench", choices=sorted(BENCHES))
+    parser.add_argument("bench", choices=sorted([*BENCHES, "commit"]))
     parser.add_argument("--ours", required=True, help="interpreter with this project")
     parser.add_argument("--peers", required=True, help="interpreter with the other systems")
     parser.add_argument("--write", type=Path, help="page whose section is replaced")
@@ -145,10 +141,10 @@ def main() -> None:
         if options.bench == "append":
             for worker in workers.values():
                 worker.call("check_append")
-        text = f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}.\n\n" + table(options.bench, times)
+        text = f"{page.machine()}.\n\n" + table(options.bench, times)
         print(text)
         if options.write:
-            write_section(options.write, options.bench, text)
+            page.write_section(options.write, options.bench, text)
     finally:
         for worker in workers.values():
             worker.close()

@@ -49,8 +49,7 @@ Result<TableFacts> FactsOf(const Table& table) {
   DS_ASSIGN_OR_RETURN(facts.schema, table.schema());
   DS_ASSIGN_OR_RETURN(facts.properties, table.properties());
   DS_ASSIGN_OR_RETURN(facts.current, table.current_snapshot());
-  DS_ASSIGN_OR_RETURN(const std::vector<Snapshot> all, table.snapshots());
-  facts.snapshots = static_cast<int64_t>(all.size());
+  DS_ASSIGN_OR_RETURN(facts.snapshots, table.snapshot_count());
   if (!facts.current) return facts;
   DS_ASSIGN_OR_RETURN(facts.rows, table.row_count(facts.current->snapshot_id));
   // Manifests are the truth about files; a summary is only what a writer said. Costs a read for each manifest.
@@ -129,11 +128,9 @@ Status Run(const InfoArguments& arguments, Output& out) {
 
 Status Run(const LogArguments& arguments, Output& out) {
   DS_ASSIGN_OR_RETURN(const std::unique_ptr<Table> table, OpenTable(arguments.table));
-  DS_ASSIGN_OR_RETURN(std::vector<Snapshot> snapshots, table->snapshots());
+  DS_ASSIGN_OR_RETURN(std::vector<Snapshot> snapshots, table->snapshots({.limit = arguments.limit}));
   DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> current, table->current_snapshot());
   std::reverse(snapshots.begin(), snapshots.end());
-  if (arguments.limit && *arguments.limit < static_cast<int64_t>(snapshots.size()))
-    snapshots.resize(static_cast<size_t>(*arguments.limit));
   if (arguments.json || !out.terminal().is_terminal) {
     for (const Snapshot& snapshot : snapshots) {
       JsonObject summary;

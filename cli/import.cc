@@ -72,7 +72,7 @@ class Import {
       bytes_before_file_ += SizeOfFile(file).value_or(0);
     }
     if (transaction_ != nullptr) {
-      Result<std::optional<Snapshot>> snapshot = transaction_->Commit(CheckSignals);
+      Result<std::optional<CommittedSnapshot>> snapshot = transaction_->Commit(CheckSignals);
       if (!snapshot.ok()) return Explain(std::move(snapshot).error());
       if (*snapshot) Committed(**snapshot, rows_read_);
     }
@@ -174,13 +174,13 @@ class Import {
       return staged.ok() ? Status() : Status(Reason(rows, std::move(staged).error()));
     }
     const int64_t before = rows.rows_handed_out();
-    Result<std::optional<Snapshot>> snapshot = table_->Append(rows.Next(arguments_.batch_rows), schema, CheckSignals);
+    Result<std::optional<CommittedSnapshot>> snapshot = table_->Append(rows.Next(arguments_.batch_rows), schema, CheckSignals);
     if (!snapshot.ok()) return Reason(rows, std::move(snapshot).error());
     if (*snapshot) Committed(**snapshot, rows.rows_handed_out() - before);
     return {};
   }
 
-  void Committed(const Snapshot& snapshot, int64_t rows) {
+  void Committed(const CommittedSnapshot& snapshot, int64_t rows) {
     snapshot_ids_.push_back(snapshot.snapshot_id);
     rows_committed_ += rows;
   }
@@ -243,7 +243,7 @@ Status Run(const AppendArguments& arguments, Output& out) {
   });
   Result<std::optional<Schema>> adopted = SchemaToAdopt(*table, rows, arguments.input);
   if (!adopted.ok()) return About(file, std::move(adopted).error());
-  Result<std::optional<Snapshot>> snapshot = table->Append(rows.Next(kAllRows), *adopted, CheckSignals);
+  Result<std::optional<CommittedSnapshot>> snapshot = table->Append(rows.Next(kAllRows), *adopted, CheckSignals);
   progress.Clear();
   if (!snapshot.ok()) return About(file, Reason(rows, std::move(snapshot).error()));
   const int64_t count = rows.rows_handed_out();

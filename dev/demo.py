@@ -16,6 +16,7 @@ from pathlib import Path
 
 import datashard
 import stress
+import stress_check
 
 WRITERS = 4
 SUMMED = ("dep_delay", "arr_delay", "air_time", "distance", "flight")
@@ -162,8 +163,10 @@ def main() -> None:
     (directory / "plain-file.json").unlink(missing_ok=True)
 
     def in_small() -> None:
-        stress.stress_plain_file(str(directory / "plain-file.json"), 12, 50)
-        if not stress.stress_table(str(stress_path), 12, 50):
+        print(stress_check.plain_line(stress.stress_plain_file(str(directory / "plain-file.json"), 12, 50)))
+        result = stress.stress_table(str(stress_path), stress.Load(processes=12, appends=50))
+        print(stress_check.table_lines(result))
+        if not result["ok"]:
             raise SystemExit("rows were lost or repeated")
 
     part("12 processes append 50 rows each, one by one", in_small)

@@ -31,4 +31,14 @@ struct Snapshot {
   bool operator==(const Snapshot&) const = default;
 };
 
+/// What an append is told: the snapshot its rows are in. Rows of several appends may share one.
+struct CommittedSnapshot {
+  int64_t version = 0;          ///< number of the metadata file
+  int64_t snapshot_id = 0;      ///< this and what follows: 0 where only the version is known (another process committed it
+                                ///< while this one was stopped)
+  int64_t sequence_number = 0;
+  int64_t timestamp_ms = 0;
+  bool operator==(const CommittedSnapshot&) const = default;
+};
+
 }  // namespace datashard

@@ -46,6 +46,10 @@ struct ScanOptions {
   Verify verify = Verify::kPage;
 };
 
+struct SnapshotListOptions {
+  std::optional<int64_t> limit;  ///< only the newest so many; none: all
+};
+
 class TableImpl;  // internal
 class Transaction;
 
@@ -81,11 +85,18 @@ class Table {
   Result<std::string> metadata_json() const;
 
   Result<std::optional<Snapshot>> current_snapshot() const;
+  // The history: every snapshot ever made, those archived behind the metadata's window too. Errors of these calls, for
+  // archived ones: kCorruption (kMetadata) that names the file which is missing or damaged.
   Result<std::optional<Snapshot>> snapshot_by_id(int64_t snapshot_id) const;
   /// Newest snapshot of the current line with timestamp_ms at or before the given one.
   Result<std::optional<Snapshot>> snapshot_as_of(int64_t timestamp_ms) const;
-  /// All snapshots, oldest first.
-  Result<std::vector<Snapshot>> snapshots() const;
+  /// Snapshots, oldest first. Errors also: kInvalidArgument for a negative limit. Memory: about 1 KB each.
+  Result<std::vector<Snapshot>> snapshots(SnapshotListOptions options = {}) const;
+  /// How many snapshots() has; from the metadata alone.
+  Result<int64_t> snapshot_count() const;
+  /// Calls `visit` with every snapshot, oldest first, until it answers false or an error, which is returned. Memory: a few
+  /// thousand snapshots, however many there are.
+  Status ForEachSnapshot(const std::function<Result<bool>(const Snapshot&)>& visit) const;
 
   /// Rows in a snapshot, from its metadata alone. Errors: kInvalidArgument (kSnapshot) for an unknown id.
   Result<int64_t> row_count(std::optional<int64_t> snapshot_id = std::nullopt) const;
@@ -94,12 +105,19 @@ class Table {
   /// Errors: kInvalidArgument (kColumn, kValue, kSnapshot), kNotFound (kDataFile), kCorruption, kUnsupported (deletes).
   Result<ArrowStream> Scan(ScanOptions options = {}) const;
 
-  /// Appends the rows of `rows` in one snapshot and returns it once it is durable; nothing (and no snapshot) for no rows.
+  /// Appends the rows of `rows` and returns the snapshot they are in once it is durable; nothing (and no snapshot) for no
+  /// rows. Appends that wait at the same moment, in any thread or process of this host, share a snapshot; an append on its
+  /// own has one of its own.
   /// Columns are matched by name; a missing optional column is null. A schema-less table adopts the stream's schema, or
   /// `schema` where given; on a table that has one, a differing `schema` is refused.
   /// Errors: kInvalidArgument (kSchema, kColumn, kValue), kConflict (time-out, nothing published), kCommitUnknown.
-  Result<std::optional<Snapshot>> Append(ArrowStream rows, const std::optional<Schema>& schema = std::nullopt,
-                                         const Interrupted& interrupted = {});
+  Result<std::optional<CommittedSnapshot>> Append(ArrowStream rows, const std::optional<Schema>& schema = std::nullopt,
+                                                  const Interrupted& interrupted = {});
+  /// The schema rows are to have, without a look for a newer version: an append notices by itself if it has changed.
+  Result<std::optional<Schema>> schema_for_append() const;
+  /// Sums of what happened through this handle, by name: attempts, groups and appends in them, retries, seconds by phase.
+  /// docs/observability.md lists them.
+  std::map<std::string, double> metrics() const;
   /// A new transaction on this table, which must outlive it.
   std::unique_ptr<Transaction> NewTransaction();
 
@@ -133,7 +151,7 @@ class Transaction {
   Status Append(ArrowStream rows, const std::optional<Schema>& schema = std::nullopt);
   /// Publishes what was staged; nothing for no rows. Not active afterwards, whatever the outcome:
   /// after an error nothing is published and the staged files are gone, except after kCommitUnknown, which keeps them.
-  Result<std::optional<Snapshot>> Commit(const Interrupted& interrupted = {});
+  Result<std::optional<CommittedSnapshot>> Commit(const Interrupted& interrupted = {});
   /// Forgets what was staged and removes its files. False where the transaction was not active.
   bool Rollback();
 

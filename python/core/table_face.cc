@@ -101,7 +101,7 @@ Rows RowsOfRecords(const Table& table, nb::handle records, const MaybeSchema& gi
     rows.stream = StreamOfRecords(records, *rows.schema);
     return rows;
   }
-  const std::optional<Schema> own = Unlocked([&] { return table.schema(); });
+  const std::optional<Schema> own = Unlocked([&] { return table.schema_for_append(); });
   if (own) {
     rows.stream = StreamOfRecords(records, *own);
   } else {
@@ -115,15 +115,24 @@ Rows RowsOfObject(nb::handle object, const MaybeSchema& given) {
   return {.stream = StreamOfObject(object), .schema = OptionalSchema(given)};
 }
 
+nb::dict CommittedToPython(const CommittedSnapshot& committed) {
+  nb::dict dict;
+  dict["version"] = committed.version;
+  dict["snapshot_id"] = committed.snapshot_id;
+  dict["sequence_number"] = committed.sequence_number;
+  dict["timestamp_ms"] = committed.timestamp_ms;
+  return dict;
+}
+
 nb::object Append(Table& table, Rows rows) {
   Signals signals;
   const Interrupted interrupted = signals.callback();
-  Result<std::optional<Snapshot>> appended = [&] {
+  Result<std::optional<CommittedSnapshot>> appended = [&] {
     nb::gil_scoped_release nogil;
     return table.Append(std::move(rows.stream), rows.schema, interrupted);
   }();
   signals.RaiseAfter(appended);
-  return OptionalToPython(ValueOrThrow(std::move(appended)), SnapshotToPython);
+  return OptionalToPython(ValueOrThrow(std::move(appended)), CommittedToPython);
 }
 
 RowStream Scan(const Table& table, std::optional<std::vector<std::string>> columns, nb::handle filter,
@@ -169,14 +178,14 @@ void BindTransaction(nb::module_& module) {
           [](Transaction& transaction) {
             Signals signals;
             const Interrupted interrupted = signals.callback();
-            Result<std::optional<Snapshot>> committed = [&] {
+            Result<std::optional<CommittedSnapshot>> committed = [&] {
               nb::gil_scoped_release nogil;
               return transaction.Commit(interrupted);
             }();
             signals.RaiseAfter(committed);
-            return OptionalToPython(ValueOrThrow(std::move(committed)), SnapshotToPython);
+            return OptionalToPython(ValueOrThrow(std::move(committed)), CommittedToPython);
           },
-          "Publish what was staged. Returns the snapshot as a dict, or None where there were no rows.")
+          "Publish what was staged. Returns the snapshot as a dict of ids, or None where there were no rows.")
       .def("rollback", &Transaction::Rollback, nb::call_guard<nb::gil_scoped_release>(),
            "Forget what was staged. False where it was not active.");
 }
@@ -209,6 +218,7 @@ void BindTable(nb::module_& module) {
            },
            "(schema_id, field dicts), or None while the table has no schema.")
       .def("properties", [](const Table& table) { return Unlocked([&] { return table.properties(); }); })
+      .def("metrics", [](const Table& table) { return table.metrics(); }, "Sums by name of what happened through this handle.")
       .def("metadata_json", [](const Table& table) { return Unlocked([&] { return table.metadata_json(); }); })
       .def("current_snapshot",
            [](const Table& table) {
@@ -225,11 +235,13 @@ void BindTable(nb::module_& module) {
            },
            "timestamp_ms"_a)
       .def("snapshots",
-           [](const Table& table) {
+           [](const Table& table, std::optional<int64_t> limit) {
              nb::list list;
-             for (const Snapshot& snapshot : Unlocked([&] { return table.snapshots(); })) list.append(SnapshotToPython(snapshot));
+             for (const Snapshot& snapshot : Unlocked([&] { return table.snapshots({.limit = limit}); }))
+               list.append(SnapshotToPython(snapshot));
              return list;
-           })
+           },
+           "limit"_a.none() = nb::none(), "Oldest first; only the newest `limit` where that is given.")
       .def("row_count",
            [](const Table& table, std::optional<int64_t> id) { return Unlocked([&] { return table.row_count(id); }); },
            "snapshot_id"_a.none())
@@ -239,7 +251,7 @@ void BindTable(nb::module_& module) {
            [](Table& table, nb::handle records, const MaybeSchema& schema) {
              return Append(table, RowsOfRecords(table, records, schema));
            },
-           "records"_a, "schema"_a.none(), "Append a list of dicts; returns the snapshot as a dict, or None for no rows.")
+           "records"_a, "schema"_a.none(), "Append a list of dicts; returns the snapshot it is in as a dict of ids, or None for no rows.")
       .def("append_arrow",
            [](Table& table, nb::handle rows, const MaybeSchema& schema) { return Append(table, RowsOfObject(rows, schema)); },
            "rows"_a, "schema"_a.none(), "Append the rows of an object with Arrow capsules.")

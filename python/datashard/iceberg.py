@@ -120,6 +120,13 @@ class Table:
         """Iceberg table properties."""
         return self._core.properties()
 
+    def metrics(self) -> dict[str, float]:
+        """Sums, by name, of what happened through this object: commit attempts, groups, seconds by phase.
+
+        docs/observability.md says what each name counts.
+        """
+        return self._core.metrics()
+
     def refresh(self) -> bool:
         """Look for a newer state now; every other call does so by itself. Returns: True."""
         self._core.version()
@@ -129,7 +136,7 @@ class Table:
 
     def append_records(self, records: Iterable[dict[str, Any]] | Any, schema: Schema | None = None,
                        partition_values: dict[str, Any] | None = None) -> bool:
-        """Append rows in one snapshot, durable when the call returns.
+        """Append rows, durable when the call returns. Appends that wait at the same moment share a snapshot.
 
         records: dicts of column to value, keys in any order; missing optional columns are null. Values are stored without
             loss or refused: 1.9, True or "12" do not go into a long. Anything with an Arrow stream is taken too.
@@ -180,9 +187,12 @@ class Table:
         """The snapshot, or None."""
         return self.snapshot_manager.get_snapshot_by_id(snapshot_id)
 
-    def snapshots(self) -> list[dict[str, Any]]:
-        """Oldest first; dicts with snapshot_id, timestamp_ms, timestamp (local time), operation, summary, parent_id."""
-        return self.snapshot_manager.list_snapshots()
+    def snapshots(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Oldest first; dicts with snapshot_id, timestamp_ms, timestamp (local time), operation, summary, parent_id.
+
+        All that ever were, unless `limit` asks for the newest so many. Raises: ValueError for a negative limit.
+        """
+        return self.snapshot_manager.list_snapshots(limit)
 
     def time_travel(self, snapshot_id: int | None = None, timestamp: int | None = None) -> Snapshot | None:
         """The snapshot with that id, else the newest at or before `timestamp` (epoch milliseconds), else the current one.

@@ -46,8 +46,11 @@ class SnapshotManager:
     time_travel_to = get_snapshot_by_id
     time_travel_to_timestamp = get_snapshot_as_of_time
 
-    def list_snapshots(self) -> list[dict[str, Any]]:
-        """Oldest first; dicts with snapshot_id, timestamp_ms, timestamp (local time), operation, summary, parent_id."""
+    def list_snapshots(self, limit: int | None = None) -> list[dict[str, Any]]:
+        """Oldest first; dicts with snapshot_id, timestamp_ms, timestamp (local time), operation, summary, parent_id.
+
+        limit: only the newest so many; None means all.
+        """
         return [{
             "snapshot_id": found["snapshot_id"],
             "timestamp_ms": found["timestamp_ms"],
@@ -55,13 +58,19 @@ class SnapshotManager:
             "operation": found["operation"],
             "summary": found["summary"],
             "parent_id": found["parent_snapshot_id"],
-        } for found in self._core.snapshots()]
+        } for found in self._core.snapshots(_count(limit))]
 
     def rollback_to(self, snapshot_id: int) -> bool:
         raise not_yet("SnapshotManager.rollback_to", "read the snapshot with scan(snapshot_id=...)")
 
     def delete_snapshot(self, snapshot_id: int) -> bool:
         raise not_yet("SnapshotManager.delete_snapshot", "all snapshots are kept")
+
+
+def _count(limit: int | None) -> int | None:
+    if limit is None or (is_id(limit) and limit >= 0):
+        return limit
+    raise InvalidArgument(f"limit is a number of snapshots, 0 or more, or None for all; not {limit!r}")
 
 
 def _local_time(found: dict[str, Any]) -> datetime:

@@ -1,74 +1,58 @@
 #include "catalog/directory_catalog.h"
 
 #include <algorithm>
-#include <charconv>
+#include <set>
+#include <tuple>
 #include <vector>
 
 #include "base/error.h"
+#include "catalog/version_names.h"
 
 namespace datashard::catalog {
 namespace {
 
 constexpr std::string_view kHintKey = "metadata/version-hint.text";
 constexpr std::string_view kLegacyHintKey = "metadata.version-hint.text";
-constexpr std::string_view kPlainEnd = ".metadata.json";
-constexpr std::string_view kGzipEnd = ".gz.metadata.json";
 // Versions are looked at one by one this far before the search starts to leap, so that a stray file just beyond a gap
 // is not taken for the head.
 constexpr int64_t kLinearLooks = 16;
 // How often a version that may or may not be there is looked at before the outcome is called unknown.
 constexpr int kSettleAttempts = 5;
 
-std::string KeyWith(int64_t number, std::string_view end) { return fmt::format("metadata/v{}{}", number, end); }
+// How often the head is looked for again when its body was dropped between the look and the reading: each time the table
+// has gone on by a hundred versions.
+constexpr int kReadAttempts = 5;
 
-std::optional<int64_t> ParseNumber(std::string_view text) {
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size() || number < 1) return std::nullopt;
-  return number;
-}
-
-/// The number in "metadata/v12.metadata.json" or its gzip spelling.
-std::optional<int64_t> NumberOfKey(std::string_view key) {
-  constexpr std::string_view start = "metadata/v";
-  if (!key.starts_with(start)) return std::nullopt;
-  key.remove_prefix(start.size());
-  for (std::string_view end : {kGzipEnd, kPlainEnd}) {
-    if (key.ends_with(end)) return ParseNumber(key.substr(0, key.size() - end.size()));
-  }
-  return std::nullopt;
+/// Whatever went wrong after a version got its name leaves open whether it counts.
+Error OutcomeOpen(Error error, const std::string& root_uri, const std::string& key) {
+  if (error.kind() == ErrorKind::kCommitUnknown) return error;
+  return CommitUnknown("{}/{} was published, but whether it holds could not be found out ({}); keep every file and open "
+                       "the table again", root_uri, key, error.ToString());
 }
 
 }  // namespace
 
-std::string VersionKey(int64_t number) { return KeyWith(number, kPlainEnd); }
+DirectoryCatalog::DirectoryCatalog(std::shared_ptr<ObjectStore> store, Outside outside, VersionLimits limits)
+    : store_(std::move(store)), outside_(outside), old_versions_(*store_, limits), foreign_writers_(*store_, outside) {}
 
-DirectoryCatalog::DirectoryCatalog(std::shared_ptr<ObjectStore> store, Outside outside)
-    : store_(std::move(store)), outside_(outside) {}
-
-Result<std::optional<std::string>> DirectoryCatalog::FindKey(int64_t number) const {
-  for (std::string_view end : {kPlainEnd, kGzipEnd}) {
-    std::string key = KeyWith(number, end);
-    const Result<ObjectInfo> info = store_->Head(key);
-    if (info.ok()) return std::optional(std::move(key));
-    if (info.kind() != ErrorKind::kNotFound) return info.error();
-  }
-  return std::optional<std::string>();
+Result<bool> DirectoryCatalog::Exists(int64_t number) const {
+  DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(*store_, number));
+  return info.has_value();
 }
 
 Result<int64_t> DirectoryCatalog::HeadFrom(int64_t number) const {
   int64_t known = number;
   for (int64_t step = 0; step < kLinearLooks; ++step) {
-    DS_ASSIGN_OR_RETURN(const std::optional<std::string> key, FindKey(known + 1));
-    if (!key) return known;
+    DS_ASSIGN_OR_RETURN(const bool exists, Exists(known + 1));
+    if (!exists) return known;
     ++known;
   }
   // Existence is monotone along the run, so leap until a name is missing, then halve the gap.
   int64_t leap = kLinearLooks;
   int64_t missing = 0;
   while (missing == 0) {
-    DS_ASSIGN_OR_RETURN(const std::optional<std::string> key, FindKey(known + leap));
-    if (key) {
+    DS_ASSIGN_OR_RETURN(const bool exists, Exists(known + leap));
+    if (exists) {
       known += leap;
       leap *= 2;
     } else {
@@ -77,8 +61,8 @@ Result<int64_t> DirectoryCatalog::HeadFrom(int64_t number) const {
   }
   while (missing - known > 1) {
     const int64_t middle = known + (missing - known) / 2;
-    DS_ASSIGN_OR_RETURN(const std::optional<std::string> key, FindKey(middle));
-    (key ? known : missing) = middle;
+    DS_ASSIGN_OR_RETURN(const bool exists, Exists(middle));
+    (exists ? known : missing) = middle;
   }
   return known;
 }
@@ -86,51 +70,80 @@ Result<int64_t> DirectoryCatalog::HeadFrom(int64_t number) const {
 Result<std::optional<int64_t>> DirectoryCatalog::HeadByList() const {
   DS_ASSIGN_OR_RETURN(const std::vector<ObjectInfo> objects, store_->List("metadata/"));
   std::vector<int64_t> numbers;
+  std::set<int64_t> dropped;
   for (const ObjectInfo& object : objects) {
-    if (const std::optional<int64_t> number = NumberOfKey(object.key)) numbers.push_back(*number);
+    const std::optional<int64_t> number = NumberOfKey(object.key);
+    if (!number) continue;
+    numbers.push_back(*number);
+    if (IsTombstone(object)) dropped.insert(*number);
   }
   if (numbers.empty()) return std::optional<int64_t>();
   std::sort(numbers.begin(), numbers.end());
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
-  // The run from the first version on is the table. Where a foreign writer has removed the start, it is the last run.
-  if (numbers.front() == 1) {
-    size_t end = 1;
-    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) ++end;
-    return std::optional(numbers[end - 1]);
+  // The table is the longest run that ends in a body, the first one of equals. Its start may have been removed; other runs
+  // are strays: of a writer that created an old number after that was removed and was killed before it took it back, of
+  // names whose removal a power failure undid, or beyond a gap.
+  size_t best = numbers.size() - 1;
+  std::pair<bool, size_t> best_rank;
+  for (size_t start = 0, end = 0; start < numbers.size(); start = end) {
+    for (end = start + 1; end < numbers.size() && numbers[end] == numbers[end - 1] + 1;) ++end;
+    const std::pair<bool, size_t> rank(!dropped.contains(numbers[end - 1]), end - start);
+    if (rank > best_rank) std::tie(best, best_rank) = std::pair(end - 1, rank);
   }
-  return std::optional(numbers.back());
+  return std::optional(numbers[best]);
 }
 
 Result<VersionPtr> DirectoryCatalog::Read(int64_t number) const {
-  DS_ASSIGN_OR_RETURN(const std::optional<std::string> key, FindKey(number));
-  if (!key) return NotFound("{}/{} does not exist", store_->root_uri(), VersionKey(number));
-  DS_ASSIGN_OR_RETURN(const Bytes body, store_->Get(*key));
+  DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(*store_, number));
+  if (!info) return NotFound("{}/{} does not exist", store_->root_uri(), VersionKey(number));
+  const std::string object = fmt::format("{}/{}", store_->root_uri(), info->key);
   auto version = std::make_shared<Version>();
-  DS_ASSIGN_OR_RETURN(version->metadata,
-                      iceberg::DecodeTableMetadata(body, fmt::format("{}/{}", store_->root_uri(), *key)));
+  DS_ASSIGN_OR_RETURN(std::unique_ptr<ObjectReader> reader, store_->OpenReader(info->key));
+  if (reader->size_bytes() > iceberg::kMetadataBytesMax) {
+    return Corruption("{}: {} bytes are no table metadata (at most {})", object, reader->size_bytes(),
+                      iceberg::kMetadataBytesMax)
+        .About(ErrorSubject::kMetadata);
+  }
+  Bytes body(static_cast<size_t>(reader->size_bytes()), '\0');
+  DS_ASSIGN_OR_RETURN(const int64_t count, reader->ReadAt(0, reader->size_bytes(), body.data()));
+  body.resize(static_cast<size_t>(count));
+  if (body == kTombstone) {
+    return NotFound("the body of version {} ({}) was dropped: only the newest {} are kept", number, object,
+                    old_versions_.limits().bodies_min);
+  }
+  DS_ASSIGN_OR_RETURN(version->metadata, iceberg::DecodeTableMetadata(body, object));
   version->number = number;
-  version->key = *key;
+  version->key = info->key;
+  version->object = std::move(reader);
   return VersionPtr(std::move(version));
 }
 
+Result<VersionPtr> DirectoryCatalog::ReadHead(int64_t head) const {
+  for (int attempt = 1;; ++attempt) {
+    Result<VersionPtr> version = Read(head);
+    if (version.ok() || version.kind() != ErrorKind::kNotFound || attempt == kReadAttempts) return version;
+    DS_ASSIGN_OR_RETURN(head, HeadFrom(head));
+  }
+}
+
 Result<VersionPtr> DirectoryCatalog::Load() const {
-  std::optional<int64_t> head;
   const Result<Bytes> hint = store_->Get(kHintKey);
   if (hint.ok()) {
     std::string_view text = *hint;
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
-    if (const std::optional<int64_t> number = ParseNumber(text)) {
-      DS_ASSIGN_OR_RETURN(const std::optional<std::string> key, FindKey(*number));
-      if (key) {
-        DS_ASSIGN_OR_RETURN(head, HeadFrom(*number));
+    if (const std::optional<int64_t> number = ParseVersionNumber(text)) {
+      DS_ASSIGN_OR_RETURN(const bool exists, Exists(*number));
+      if (exists) {
+        DS_ASSIGN_OR_RETURN(const int64_t end, HeadFrom(*number));
+        Result<VersionPtr> version = ReadHead(end);
+        // The newest version always has a body. Where it has none, the hint led to a name left over below the table.
+        if (version.ok() || version.kind() != ErrorKind::kNotFound) return version;
       }
     }
   } else if (hint.kind() == ErrorKind::kDenied) {
     return hint.error();
   }
-  if (!head) {
-    DS_ASSIGN_OR_RETURN(head, HeadByList());
-  }
+  DS_ASSIGN_OR_RETURN(const std::optional<int64_t> head, HeadByList());
   if (!head) {
     if (store_->Head(kLegacyHintKey).ok()) {
       return Unsupported("'{}' holds a table written before release 0.10 of the datashard package; convert it once with "
@@ -141,19 +154,19 @@ Result<VersionPtr> DirectoryCatalog::Load() const {
     return NotFound("No Iceberg table found at {}: it has no metadata/v*.metadata.json", store_->root_uri())
         .About(ErrorSubject::kTable);
   }
-  return Read(*head);
+  return ReadHead(*head);
 }
 
 Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
-  DS_ASSIGN_OR_RETURN(const int64_t head, HeadFrom(known->number));
   VersionPtr newest = known;
-  if (head != known->number) {
-    DS_ASSIGN_OR_RETURN(newest, Read(head));
+  // Once the body of `known` is gone its name may be gone too, and the next number be a stray: only then is the hint asked.
+  DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*known));
+  if (!still_there) {
+    DS_ASSIGN_OR_RETURN(newest, Load());
   } else {
-    const Result<ObjectInfo> still = store_->Head(known->key);
-    if (!still.ok() && still.kind() != ErrorKind::kNotFound) return still.error();
-    if (!still.ok()) {
-      DS_ASSIGN_OR_RETURN(newest, Load());
+    DS_ASSIGN_OR_RETURN(const int64_t head, HeadFrom(known->number));
+    if (head != known->number) {
+      DS_ASSIGN_OR_RETURN(newest, ReadHead(head));
     }
   }
   if (newest->metadata.table_uuid != known->metadata.table_uuid) {
@@ -196,39 +209,127 @@ Result<DirectoryCatalog::Prepared> DirectoryCatalog::Prepare(int64_t number, ice
     return Unsupported("{}: write.metadata.compression-codec is '{}', but only 'none' can be written here; set it to 'none'",
                        store_->root_uri(), codec->second);
   }
+  DS_ASSIGN_OR_RETURN(const bool beside_others, MayHaveForeignWriters(metadata));
   Prepared prepared;
+  prepared.beside_others = beside_others;
   DS_ASSIGN_OR_RETURN(prepared.body, iceberg::EncodeTableMetadata(metadata));
   DS_ASSIGN_OR_RETURN(prepared.object, group.Prepare(VersionKey(number), prepared.body));
   auto version = std::make_shared<Version>();
   version->number = number;
   version->key = VersionKey(number);
   version->metadata = std::move(metadata);
+  version->object = prepared.object;
   prepared.version = std::move(version);
   return prepared;
 }
 
-Result<Published> DirectoryCatalog::Publish(const Prepared& prepared) {
+Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const VersionPtr& base) {
   const int64_t number = prepared.version->number;
-  const std::string gzip_key = KeyWith(number, kGzipEnd);
+  const std::string gzip_key = GzipVersionKey(number);
   const Result<ObjectInfo> other_spelling = store_->Head(gzip_key);
   if (other_spelling.ok()) return Published::kLost;
   if (other_spelling.kind() != ErrorKind::kNotFound) return other_spelling.error();
   // A checksum left behind by a Hadoop writer that crashed makes Spark refuse the new file.
-  DS_RETURN_IF_ERROR(store_->Delete(fmt::format("metadata/.v{}{}.crc", number, kPlainEnd)));
+  DS_RETURN_IF_ERROR(store_->Delete(ChecksumKey(prepared.version->key)));
+  if (prepared.beside_others && base && !IsSettled(*base)) {
+    DS_RETURN_IF_ERROR(foreign_writers_.Await());
+    DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*base));
+    if (!still_there) return Published::kLost;
+  }
 
-  Published published = Published::kWon;
   const Status put = prepared.object->Publish();
   if (!put.ok()) {
     if (put.kind() == ErrorKind::kAlreadyExists) return Published::kLost;
     if (put.kind() != ErrorKind::kCommitUnknown) return put.error();
-    DS_ASSIGN_OR_RETURN(published, Settle(prepared));
+    DS_ASSIGN_OR_RETURN(const Published settled, Settle(prepared));
+    if (settled == Published::kLost) return Published::kLost;
   }
-  if (published == Published::kWon && store_->Head(gzip_key).ok()) {
+  if (store_->Head(gzip_key).ok()) {
     return CommitUnknown("{0}/{1} and {0}/{2} were published at the same moment by writers that compress metadata "
                          "differently; let all writers use write.metadata.compression-codec=none",
                          store_->root_uri(), prepared.version->key, gzip_key);
   }
+  Result<Published> confirmed = Confirm(prepared, base);
+  if (!confirmed.ok()) return OutcomeOpen(std::move(confirmed).error(), store_->root_uri(), prepared.version->key);
+  return confirmed;
+}
+
+Result<bool> DirectoryCatalog::BaseStillThere(const Version& base) const {
+  if (base.object) return base.object->StillNamed();
+  const Result<ObjectInfo> info = store_->Head(base.key);
+  if (info.ok()) return !IsTombstone(*info);
+  if (info.kind() == ErrorKind::kNotFound) return false;
+  return info.error();
+}
+
+bool DirectoryCatalog::IsSettled(const Version& version) const {
+  std::lock_guard lock(mutex_);
+  return version.object && version.object == settled_;
+}
+
+// Two ways to be wrong although the create has succeeded. (1) The number was not new: a writer that was stopped on an old
+// base while the table went on by so many versions that the names behind its base were removed creates such a name again,
+// and no later version contains it. (2) A Hadoop catalog renames its version over ours.
+Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const VersionPtr& base) {
+  // Bodies are dropped in ascending order, long before names: while the base has its body, its successor was never removed.
+  bool holds = false;
+  if (base) {
+    DS_ASSIGN_OR_RETURN(holds, BaseStillThere(*base));
+  }
+  if (prepared.beside_others) {
+    DS_RETURN_IF_ERROR(foreign_writers_.Await());
+    DS_ASSIGN_OR_RETURN(const bool ours, prepared.version->object->StillNamed());
+    holds = holds && ours;
+  }
+  Published published = Published::kWon;
+  if (!holds) {
+    DS_ASSIGN_OR_RETURN(published, Trace(prepared, base));
+  }
+  if (published == Published::kWon && prepared.beside_others) {
+    std::lock_guard lock(mutex_);
+    settled_ = prepared.version->object;
+  }
   return published;
+}
+
+Result<Published> DirectoryCatalog::Trace(const Prepared& prepared, const VersionPtr& base) {
+  const Version& ours = *prepared.version;
+  DS_ASSIGN_OR_RETURN(const bool ours_there, ours.object->StillNamed());
+  DS_ASSIGN_OR_RETURN(const VersionPtr head, Load());
+  if (ours_there && head->number == ours.number) return Published::kWon;
+  Standing standing = StandingOf(ours.metadata, head->metadata);
+  if (standing == Standing::kUnsaid) {
+    // The head's snapshots begin after ours. Names tell as much as they can: they are removed in ascending order.
+    bool base_named = true;
+    if (base) {
+      DS_ASSIGN_OR_RETURN(base_named, Exists(base->number));
+    }
+    const int64_t ahead = head->number - ours.number;
+    if (base_named && ahead >= 0 && ahead < old_versions_.limits().names / 2) {
+      standing = Standing::kIncluded;
+    } else if (!base_named && ours_there) {
+      standing = Standing::kExcluded;
+    } else {
+      return CommitUnknown("{}/{} was published by a writer that was then stopped for so long that the table's history no "
+                           "longer says whether it counts; keep every file and look for the rows",
+                           store_->root_uri(), ours.key);
+    }
+  }
+  if (standing == Standing::kIncluded) return Published::kWon;
+  if (ours_there) {
+    DS_RETURN_IF_ERROR(store_->Delete(ours.key));
+    outside_.metrics.Add("datashard_stray_versions_total", 1);
+  } else {
+    outside_.metrics.Add("datashard_foreign_replacements_total", 1);
+  }
+  return Published::kLost;
+}
+
+void DirectoryCatalog::DropOldVersions(int64_t head) {
+  const Status dropped = old_versions_.Drop(head);
+  if (dropped.ok()) return;
+  outside_.log.Write(LogLevel::kWarning, fmt::format("old versions of {} stay for now: {}", store_->root_uri(),
+                                                     dropped.error().ToString()));
 }
 
 void DirectoryCatalog::AdvanceHint(int64_t number) {

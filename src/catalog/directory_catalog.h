@@ -5,11 +5,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
 #include "base/bytes.h"
 #include "base/outside.h"
+#include "catalog/foreign_writers.h"
+#include "catalog/old_versions.h"
+#include "catalog/version_names.h"
 #include "datashard/result.h"
 #include "iceberg/metadata.h"
 #include "storage/object_store.h"
@@ -21,18 +25,18 @@ struct Version {
   int64_t number = 0;
   std::string key;  // "metadata/v7.metadata.json"
   iceberg::TableMetadata metadata;
+  /// The body it was read from or published as: tells whether the name still leads to it. Null: only the name is known.
+  /// On a directory it keeps the file open. Must not outlive the catalog's store.
+  std::shared_ptr<NamedObject> object;
 };
 using VersionPtr = std::shared_ptr<const Version>;
-
-/// "metadata/v7.metadata.json".
-std::string VersionKey(int64_t number);
 
 enum class Published { kWon, kLost };
 
 /// Callable from several threads. Borrows `outside`; shares the store.
 class DirectoryCatalog {
  public:
-  DirectoryCatalog(std::shared_ptr<ObjectStore> store, Outside outside);
+  DirectoryCatalog(std::shared_ptr<ObjectStore> store, Outside outside, VersionLimits limits = {});
 
   /// The newest version, found from the hint (a list of the directory where it does not help).
   /// Errors: kNotFound (kTable): no table; kUnsupported (kLegacyLayout): only a table of releases before 0.10;
@@ -46,29 +50,51 @@ class DirectoryCatalog {
   struct Prepared {
     VersionPtr version;
     Bytes body;
-    std::unique_ptr<UnnamedObject> object;
+    std::shared_ptr<UnnamedObject> object;
+    bool beside_others = true;  // property datashard.foreign-writers
   };
   /// Writes `metadata` as version `number` into `group`; its predecessor (where there is one) was loaded from here.
-  /// Errors: kUnsupported (compressed metadata is asked for), those of storage; nothing is visible.
+  /// Errors: kUnsupported (compressed metadata is asked for), kInvalidArgument (a property of ours), those of storage;
+  /// nothing is visible.
   Result<Prepared> Prepare(int64_t number, iceberg::TableMetadata metadata, WriteGroup& group);
   /// Gives a prepared version its name. Its group, and so everything the version names, must be synced. A lost answer is
-  /// settled by reading the version back.
-  /// \return kWon: prepared.version is published, durably; kLost: another writer has that number, nothing of ours is
-  /// visible. Errors: kCommitUnknown: delete nothing; any other: certainly not published.
-  Result<Published> Publish(const Prepared& prepared);
+  /// settled by reading the version back. May wait for foreign writers, some 5 s at most for each (ForeignWriters::Await).
+  /// \param base  what it was planned on; null for the first version.
+  /// \return kWon: prepared.version is published, durably; kLost: another writer has that number, or the base was an old
+  /// one and its successor's name had been removed: plan again, nothing of ours is visible.
+  /// Errors: kCommitUnknown: delete nothing; any other: certainly not published.
+  Result<Published> Publish(const Prepared& prepared, const VersionPtr& base);
+  /// Does the name of `base` still lead to the body that was read or published: neither dropped, removed nor replaced?
+  /// Cost: one look at the name.
+  Result<bool> BaseStillThere(const Version& base) const;
 
   /// Moves the hint to `number`, and on to any later version that appeared meanwhile. Only a hint: failures are logged.
   void AdvanceHint(int64_t number);
+  /// OldVersions::Drop; failures are logged. To be called when nobody waits any more.
+  void DropOldVersions(int64_t head);
 
  private:
-  Result<std::optional<std::string>> FindKey(int64_t number) const;
+  Result<bool> Exists(int64_t number) const;
   Result<int64_t> HeadFrom(int64_t number) const;
   Result<std::optional<int64_t>> HeadByList() const;
   Result<VersionPtr> Read(int64_t number) const;
+  /// Reads version `head`, or a later one where the table has gone on so far meanwhile that its body was dropped.
+  Result<VersionPtr> ReadHead(int64_t head) const;
   Result<Published> Settle(const Prepared& prepared) const;
+  /// Does a version that was just created count?
+  Result<Published> Confirm(const Prepared& prepared, const VersionPtr& base);
+  /// The same where the base or our own version is not in its place any more: looks for it in the newest version, and
+  /// takes it back where it is a stray.
+  Result<Published> Trace(const Prepared& prepared, const VersionPtr& base);
+  bool IsSettled(const Version& version) const;
 
   std::shared_ptr<ObjectStore> store_;
   Outside outside_;
+  OldVersions old_versions_;
+  ForeignWriters foreign_writers_;
+  mutable std::mutex mutex_;
+  /// Our own last version: no foreign writer can replace it any more, so it is a base that needs no look.
+  std::shared_ptr<NamedObject> settled_;
 };
 
 }  // namespace datashard::catalog

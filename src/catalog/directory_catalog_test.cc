@@ -15,6 +15,8 @@ class DirectoryCatalogTest : public testing::Test {
   MetricSums metrics;
   DirectoryCatalog catalog{store, Outside{SystemClock(), SystemRandom(), metrics, SilentLog()}};
 
+  VersionPtr last;
+
   iceberg::TableMetadata Metadata(int64_t stamp) {
     iceberg::TableMetadata metadata;
     metadata.table_uuid = "7c3f4d7e-0000-4000-8000-000000000001";
@@ -26,14 +28,16 @@ class DirectoryCatalogTest : public testing::Test {
     metadata.sort_orders.push_back({});
     return metadata;
   }
-  Result<Published> Publish(int64_t number, iceberg::TableMetadata metadata) {
+  Result<Published> Publish(int64_t number, iceberg::TableMetadata metadata, const VersionPtr& base = nullptr) {
     const auto group = store->NewWriteGroup();
     DS_ASSIGN_OR_RETURN(const auto prepared, catalog.Prepare(number, std::move(metadata), *group));
     DS_RETURN_IF_ERROR(group->Sync());
-    return catalog.Publish(prepared);
+    DS_ASSIGN_OR_RETURN(const Published published, catalog.Publish(prepared, base));
+    if (published == Published::kWon) last = prepared.version;
+    return published;
   }
   void Put(int64_t number) {
-    ASSERT_OK_AND_ASSIGN(const Published outcome, Publish(number, Metadata(number)));
+    ASSERT_OK_AND_ASSIGN(const Published outcome, Publish(number, Metadata(number), last));
     ASSERT_EQ(outcome, Published::kWon);
   }
   void Hint(std::string text) { ASSERT_THAT(store->Replace("metadata/version-hint.text", text), IsOk()); }

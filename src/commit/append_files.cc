@@ -4,17 +4,13 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "commit/manifest_tiers.h"
 #include "iceberg/manifest.h"
 
 namespace datashard::commit {
 namespace {
 
 constexpr std::string_view kNameMapping = "schema.name-mapping.default";
-// Every commit would add an entry for ever; readers only want the recent ones.
-constexpr size_t kMetadataLogEntriesMax = 100;
-// Manifests and lists of this many versions share a directory: huge directories slow every commit down.
-constexpr int64_t kVersionsPerDirectory = 10'000;
-
 /// Makes `schema` the current one of a table that has none; the placeholder without fields goes.
 void Adopt(iceberg::TableMetadata& metadata, Schema schema) {
   metadata.schemas.clear();
@@ -39,16 +35,46 @@ Totals TotalsOf(const std::vector<ManifestFile>& manifests) {
   return totals;
 }
 
+/// The spec rows are appended with. Errors: kUnsupported for partitioned tables.
+Result<const iceberg::PartitionSpec*> SpecForAppend(const iceberg::TableMetadata& metadata) {
+  const iceberg::PartitionSpec* spec = metadata.FindSpec(metadata.default_spec_id);
+  if (spec == nullptr || !spec->fields.empty()) {
+    return Unsupported("{} is partitioned; rows cannot be appended to partitioned tables yet", metadata.location);
+  }
+  return spec;
+}
+
 }  // namespace
 
-AppendFiles::AppendFiles(std::vector<DataFile> files, Schema schema) : files_(std::move(files)), schema_(std::move(schema)) {}
+ChangeIds NewChangeIds(Random& random) {
+  return {.snapshot_id = RandomId63(random), .commit_uuid = RandomUuid(random)};
+}
 
-Result<CommitPlan> AppendFiles::Plan(const Base& base, const PlanIds& ids) const {
-  DS_CHECK(!files_.empty());
-  CommitPlan plan;
-  plan.next = base.metadata();
-  iceberg::TableMetadata& next = plan.next;
+Result<MadeManifest> MakeManifest(const std::vector<DataFile>& files, const Schema& schema,
+                                  const iceberg::PartitionSpec& spec, std::string_view root_uri, std::string key,
+                                  std::optional<int64_t> snapshot_id) {
+  DS_CHECK(!files.empty());
+  MadeManifest made{.file = {.key = std::move(key)}};
+  std::vector<ManifestEntry> entries;
+  for (const DataFile& file : files) {
+    entries.push_back({.status = EntryStatus::kAdded, .snapshot_id = snapshot_id, .data_file = file});
+    made.written.added_bytes += file.file_size_in_bytes;
+  }
+  const iceberg::ManifestHeader header{.schema = schema, .partition_spec = spec};
+  DS_ASSIGN_OR_RETURN(made.file.body, iceberg::EncodeManifest(header, entries));
+  DS_ASSIGN_OR_RETURN(made.written.line, iceberg::Summarize(header, entries));
+  made.written.line.manifest_path = fmt::format("{}/{}", root_uri, made.file.key);
+  made.written.line.manifest_length = static_cast<int64_t>(made.file.body.size());
+  made.written.line.partition_spec_id = spec.spec_id;
+  return made;
+}
 
+AppendFiles::AppendFiles(std::vector<AppendPart> parts, Schema schema, ChangeIds ids)
+    : parts_(std::move(parts)), schema_(std::move(schema)), ids_(std::move(ids)) {}
+
+Status AppendFiles::Apply(Draft& draft) {
+  DS_CHECK(!parts_.empty());
+  iceberg::TableMetadata& next = draft.metadata;
   if (IsSchemaless(next)) {
     Adopt(next, schema_);
   } else if (!SameFields(next.current_schema(), schema_)) {
@@ -57,73 +83,83 @@ Result<CommitPlan> AppendFiles::Plan(const Base& base, const PlanIds& ids) const
                            next.location, next.current_schema_id)
         .About(ErrorSubject::kSchema);
   }
-  const iceberg::PartitionSpec* spec = next.FindSpec(next.default_spec_id);
-  if (spec == nullptr || !spec->fields.empty()) {
-    return Unsupported("{} is partitioned; rows cannot be appended to partitioned tables yet", next.location);
-  }
+  DS_ASSIGN_OR_RETURN(const iceberg::PartitionSpec* const spec, SpecForAppend(next));
 
   const int64_t sequence_number = next.last_sequence_number + 1;
-  const int64_t now_ms = std::max(ToMillis(ids.now), next.last_updated_ms);
-  const std::string directory = fmt::format("metadata/m/{}", (base.version->number + 1) / kVersionsPerDirectory);
-
-  // The manifest leaves sequence numbers to be inherited, so that it serves every attempt.
-  std::vector<ManifestEntry> entries;
-  for (const DataFile& file : files_) {
-    entries.push_back({.status = EntryStatus::kAdded, .snapshot_id = ids.snapshot_id, .data_file = file});
+  const int64_t now_ms = draft.now_ms();
+  const std::string directory = ManifestDirectory(draft.version);
+  if (draft.read_manifest) {
+    DS_ASSIGN_OR_RETURN(std::vector<NewFile> merged,
+                        MergeManifests(next, draft.manifests,
+                                       {.directory = directory,
+                                        .root_uri = draft.root_uri,
+                                        .name = fmt::format("{}-{}", ids_.commit_uuid, draft.attempt),
+                                        .snapshot_id = ids_.snapshot_id,
+                                        .sequence_number = sequence_number},
+                                       draft.read_manifest));
+    std::move(merged.begin(), merged.end(), std::back_inserter(draft.files));
   }
-  const iceberg::ManifestHeader header{.schema = next.current_schema(), .partition_spec = *spec};
-  NewFile manifest_file{.key = fmt::format("{}/{}-m0.avro", directory, ids.commit_uuid)};
-  DS_ASSIGN_OR_RETURN(manifest_file.body, iceberg::EncodeManifest(header, entries));
-  DS_ASSIGN_OR_RETURN(ManifestFile line, iceberg::Summarize(header, entries));
-  line.manifest_path = fmt::format("{}/{}", ids.root_uri, manifest_file.key);
-  line.manifest_length = static_cast<int64_t>(manifest_file.body.size());
-  line.partition_spec_id = spec->spec_id;
-  line.sequence_number = sequence_number;
-  line.min_sequence_number = sequence_number;
-  line.added_snapshot_id = ids.snapshot_id;
-  std::vector<ManifestFile> manifests = base.manifests;
-  manifests.push_back(line);
+  int64_t added_files = 0;
+  int64_t added_rows = 0;
+  int64_t added_bytes = 0;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    WrittenManifest written;
+    if (const auto* files = std::get_if<std::vector<DataFile>>(&parts_[i])) {
+      DS_ASSIGN_OR_RETURN(MadeManifest made, MakeManifest(*files, next.current_schema(), *spec, draft.root_uri,
+                                                          fmt::format("{}/{}-m{}.avro", directory, ids_.commit_uuid, i),
+                                                          ids_.snapshot_id));
+      draft.files.push_back(std::move(made.file));
+      written = std::move(made.written);
+    } else {
+      written = std::get<WrittenManifest>(parts_[i]);
+      if (written.line.partition_spec_id != spec->spec_id) {
+        return InvalidArgument("{}: a manifest was written for partition spec {}, now the spec is {}. Nothing was committed; "
+                               "append again", next.location, written.line.partition_spec_id, spec->spec_id);
+      }
+    }
+    ManifestFile& line = written.line;
+    line.sequence_number = sequence_number;
+    line.min_sequence_number = sequence_number;
+    line.added_snapshot_id = ids_.snapshot_id;
+    added_files += line.added_files_count;
+    added_rows += line.added_rows_count;
+    added_bytes += written.added_bytes;
+    draft.manifests.push_back(std::move(line));
+  }
 
-  NewFile list_file{.key = fmt::format("{}/snap-{}-{}-{}.avro", directory, ids.snapshot_id, ids.attempt, ids.commit_uuid),
+  NewFile list_file{.key = fmt::format("{}/snap-{}-{}-{}.avro", directory, ids_.snapshot_id, draft.attempt, ids_.commit_uuid),
                     .bound_to_base = true};
-  DS_ASSIGN_OR_RETURN(list_file.body, iceberg::EncodeManifestList({.snapshot_id = ids.snapshot_id,
+  DS_ASSIGN_OR_RETURN(list_file.body, iceberg::EncodeManifestList({.snapshot_id = ids_.snapshot_id,
                                                                    .parent_snapshot_id = next.current_snapshot_id,
                                                                    .sequence_number = sequence_number},
-                                                                  manifests));
+                                                                  draft.manifests));
 
-  int64_t added_bytes = 0;
-  for (const DataFile& file : files_) added_bytes += file.file_size_in_bytes;
-  const Totals totals = TotalsOf(manifests);
+  const Totals totals = TotalsOf(draft.manifests);
   auto snapshot = std::make_shared<Snapshot>();
-  snapshot->snapshot_id = ids.snapshot_id;
+  snapshot->snapshot_id = ids_.snapshot_id;
   snapshot->parent_snapshot_id = next.current_snapshot_id;
   snapshot->sequence_number = sequence_number;
   snapshot->timestamp_ms = now_ms;
-  snapshot->manifest_list = fmt::format("{}/{}", ids.root_uri, list_file.key);
+  snapshot->manifest_list = fmt::format("{}/{}", draft.root_uri, list_file.key);
   snapshot->schema_id = next.current_schema_id;
   snapshot->summary = {{"operation", "append"},
-                       {"added-data-files", std::to_string(files_.size())},
-                       {"added-records", std::to_string(line.added_rows_count)},
+                       {"added-data-files", std::to_string(added_files)},
+                       {"added-records", std::to_string(added_rows)},
                        {"added-files-size", std::to_string(added_bytes)},
                        {"total-data-files", std::to_string(totals.files)},
                        {"total-records", std::to_string(totals.rows)}};
 
-  next.metadata_log.push_back({.timestamp_ms = base.metadata().last_updated_ms,
-                               .metadata_file = fmt::format("{}/{}", ids.root_uri, base.version->key)});
-  if (next.metadata_log.size() > kMetadataLogEntriesMax) {
-    next.metadata_log.erase(next.metadata_log.begin(), next.metadata_log.end() - kMetadataLogEntriesMax);
-  }
   next.last_sequence_number = sequence_number;
   next.last_updated_ms = now_ms;
-  next.current_snapshot_id = ids.snapshot_id;
+  next.current_snapshot_id = ids_.snapshot_id;
   next.snapshots.push_back(std::move(snapshot));
-  next.snapshot_log.push_back({.timestamp_ms = now_ms, .snapshot_id = ids.snapshot_id});
+  next.snapshot_log.push_back({.timestamp_ms = now_ms, .snapshot_id = ids_.snapshot_id});
   auto& main = next.refs["main"];
-  main.snapshot_id = ids.snapshot_id;
+  main.snapshot_id = ids_.snapshot_id;
   main.type = "branch";
-  plan.files = {std::move(manifest_file), std::move(list_file)};
-  plan.manifests = std::move(manifests);
-  return plan;
+  draft.files.push_back(std::move(list_file));
+  draft.changed = true;
+  return {};
 }
 
 iceberg::TableMetadata FirstVersion(std::string table_uuid, std::string location, const std::optional<Schema>& schema,

@@ -25,18 +25,35 @@ Base BaseOf(const std::optional<Schema>& schema, Instant now) {
 }
 
 const Instant kNow = Instant(std::chrono::seconds(1'700'000'000));
-const PlanIds kIds{.snapshot_id = 42, .commit_uuid = "u", .attempt = 1, .now = kNow, .root_uri = "memory://t"};
+const ChangeIds kIds{.snapshot_id = 42, .commit_uuid = "u"};
+
+Draft DraftOn(const Base& base, int64_t attempt = 1) {
+  return {.version = base.version->number + 1,
+          .attempt = attempt,
+          .root_uri = "memory://t",
+          .now = kNow,
+          .metadata = base.metadata(),
+          .manifests = base.manifests};
+}
+
+/// The draft with `files` appended to `base`.
+Result<Draft> Append(std::vector<DataFile> files, Schema schema, const Base& base, int64_t attempt = 1) {
+  Draft draft = DraftOn(base, attempt);
+  AppendFiles change({std::move(files)}, std::move(schema), kIds);
+  DS_RETURN_IF_ERROR(change.Apply(draft));
+  return draft;
+}
 
 TEST(AppendFiles, PlansOneSnapshotWithAllFiles) {
-  const AppendFiles change({File("a", 3), File("b", 4)}, Columns(1, "x"));
-  ASSERT_OK_AND_ASSIGN(const CommitPlan plan, change.Plan(BaseOf(Columns(1, "x"), kNow), kIds));
-  ASSERT_EQ(plan.next.snapshots.size(), 1u);
-  const Snapshot& snapshot = *plan.next.snapshots[0];
+  ASSERT_OK_AND_ASSIGN(const Draft plan, Append({File("a", 3), File("b", 4)}, Columns(1, "x"), BaseOf(Columns(1, "x"), kNow)));
+  EXPECT_TRUE(plan.changed);
+  ASSERT_EQ(plan.metadata.snapshots.size(), 1u);
+  const Snapshot& snapshot = *plan.metadata.snapshots[0];
   EXPECT_EQ(snapshot.snapshot_id, 42);
   EXPECT_EQ(snapshot.sequence_number, 1);
   EXPECT_EQ(snapshot.operation(), "append");
-  EXPECT_EQ(plan.next.current_snapshot_id, 42);
-  EXPECT_EQ(plan.next.refs.at("main").snapshot_id, 42);
+  EXPECT_EQ(plan.metadata.current_snapshot_id, 42);
+  EXPECT_EQ(plan.metadata.refs.at("main").snapshot_id, 42);
   ASSERT_EQ(plan.files.size(), 2u);
   ASSERT_OK_AND_ASSIGN(const auto lines, iceberg::DecodeManifestList(plan.files[1].body, "list"));
   ASSERT_EQ(lines.size(), 1u);
@@ -46,10 +63,9 @@ TEST(AppendFiles, PlansOneSnapshotWithAllFiles) {
 }
 
 TEST(AppendFiles, SameBaseAndIdsGiveTheSamePlan) {
-  const AppendFiles change({File("a", 3)}, Columns(1, "x"));
   const Base base = BaseOf(Columns(1, "x"), kNow);
-  ASSERT_OK_AND_ASSIGN(const CommitPlan once, change.Plan(base, kIds));
-  ASSERT_OK_AND_ASSIGN(const CommitPlan again, change.Plan(base, kIds));
+  ASSERT_OK_AND_ASSIGN(const Draft once, Append({File("a", 3)}, Columns(1, "x"), base));
+  ASSERT_OK_AND_ASSIGN(const Draft again, Append({File("a", 3)}, Columns(1, "x"), base));
   ASSERT_EQ(once.files.size(), again.files.size());
   for (size_t i = 0; i < once.files.size(); ++i) {
     EXPECT_EQ(once.files[i].key, again.files[i].key);
@@ -58,12 +74,9 @@ TEST(AppendFiles, SameBaseAndIdsGiveTheSamePlan) {
 }
 
 TEST(AppendFiles, ASecondAttemptKeepsTheManifestAndRenamesTheList) {
-  const AppendFiles change({File("a", 3)}, Columns(1, "x"));
   const Base base = BaseOf(Columns(1, "x"), kNow);
-  PlanIds second = kIds;
-  second.attempt = 2;
-  ASSERT_OK_AND_ASSIGN(const CommitPlan once, change.Plan(base, kIds));
-  ASSERT_OK_AND_ASSIGN(const CommitPlan again, change.Plan(base, second));
+  ASSERT_OK_AND_ASSIGN(const Draft once, Append({File("a", 3)}, Columns(1, "x"), base, 1));
+  ASSERT_OK_AND_ASSIGN(const Draft again, Append({File("a", 3)}, Columns(1, "x"), base, 2));
   EXPECT_EQ(once.files[0].key, again.files[0].key);
   EXPECT_EQ(once.files[0].body, again.files[0].body);
   EXPECT_NE(once.files[1].key, again.files[1].key);
@@ -72,19 +85,17 @@ TEST(AppendFiles, ASecondAttemptKeepsTheManifestAndRenamesTheList) {
 }
 
 TEST(AppendFiles, ASchemalessTableAdoptsTheSchemaInTheSameVersion) {
-  const AppendFiles change({File("a", 3)}, Columns(5, "x"));
-  ASSERT_OK_AND_ASSIGN(const CommitPlan plan, change.Plan(BaseOf(std::nullopt, kNow), kIds));
-  EXPECT_FALSE(IsSchemaless(plan.next));
-  EXPECT_EQ(plan.next.current_schema().fields[0].name, "x");
-  EXPECT_EQ(plan.next.current_schema_id, 5);
-  EXPECT_EQ(plan.next.schemas.size(), 1u);
-  EXPECT_EQ(plan.next.last_column_id, 1);
-  EXPECT_TRUE(plan.next.properties.contains("schema.name-mapping.default"));
+  ASSERT_OK_AND_ASSIGN(const Draft plan, Append({File("a", 3)}, Columns(5, "x"), BaseOf(std::nullopt, kNow)));
+  EXPECT_FALSE(IsSchemaless(plan.metadata));
+  EXPECT_EQ(plan.metadata.current_schema().fields[0].name, "x");
+  EXPECT_EQ(plan.metadata.current_schema_id, 5);
+  EXPECT_EQ(plan.metadata.schemas.size(), 1u);
+  EXPECT_EQ(plan.metadata.last_column_id, 1);
+  EXPECT_TRUE(plan.metadata.properties.contains("schema.name-mapping.default"));
 }
 
 TEST(AppendFiles, TheLoserOfTwoFirstSchemasCommitsNothing) {
-  const AppendFiles change({File("a", 3)}, Columns(1, "y"));
-  const auto plan = change.Plan(BaseOf(Columns(1, "x"), kNow), kIds);
+  const auto plan = Append({File("a", 3)}, Columns(1, "y"), BaseOf(Columns(1, "x"), kNow));
   EXPECT_THAT(plan, HasKind(ErrorKind::kInvalidArgument));
   EXPECT_THAT(plan, HasSubject(ErrorSubject::kSchema));
   EXPECT_THAT(plan, HasMessage("Nothing was committed"));
@@ -92,10 +103,9 @@ TEST(AppendFiles, TheLoserOfTwoFirstSchemasCommitsNothing) {
 
 TEST(AppendFiles, TimeNeverRunsBackwardsAlongTheVersions) {
   const Base base = BaseOf(Columns(1, "x"), kNow + std::chrono::seconds(30));
-  const AppendFiles change({File("a", 3)}, Columns(1, "x"));
-  ASSERT_OK_AND_ASSIGN(const CommitPlan plan, change.Plan(base, kIds));
-  EXPECT_EQ(plan.next.last_updated_ms, base.metadata().last_updated_ms);
-  EXPECT_EQ(plan.next.snapshots[0]->timestamp_ms, base.metadata().last_updated_ms);
+  ASSERT_OK_AND_ASSIGN(const Draft plan, Append({File("a", 3)}, Columns(1, "x"), base));
+  EXPECT_EQ(plan.metadata.last_updated_ms, base.metadata().last_updated_ms);
+  EXPECT_EQ(plan.metadata.snapshots[0]->timestamp_ms, base.metadata().last_updated_ms);
 }
 
 TEST(AppendFiles, APartitionedTableIsRefused) {
@@ -104,26 +114,48 @@ TEST(AppendFiles, APartitionedTableIsRefused) {
   version->metadata.partition_specs[0].fields.push_back(
       {.source_id = 1, .field_id = 1000, .name = "x", .transform = "identity"});
   base.version = version;
-  const AppendFiles change({File("a", 3)}, Columns(1, "x"));
-  EXPECT_THAT(change.Plan(base, kIds), HasKind(ErrorKind::kUnsupported));
+  EXPECT_THAT(Append({File("a", 3)}, Columns(1, "x"), base), HasKind(ErrorKind::kUnsupported));
 }
 
-TEST(AppendFiles, TheMetadataLogIsBounded) {
-  Base base = BaseOf(Columns(1, "x"), kNow);
-  const AppendFiles change({File("a", 1)}, Columns(1, "x"));
-  for (int i = 0; i < 150; ++i) {
-    PlanIds ids = kIds;
-    ids.snapshot_id = 1000 + i;
-    ASSERT_OK_AND_ASSIGN(CommitPlan plan, change.Plan(base, ids));
-    auto version = std::make_shared<catalog::Version>();
-    version->number = base.version->number + 1;
-    version->key = catalog::VersionKey(version->number);
-    version->metadata = std::move(plan.next);
-    base.version = version;
-  }
-  EXPECT_EQ(base.metadata().metadata_log.size(), 100u);
-  EXPECT_EQ(base.metadata().metadata_log.back().metadata_file, "memory://t/metadata/v150.metadata.json");
-  EXPECT_EQ(base.metadata().snapshots.size(), 150u);
+TEST(AppendFiles, TwoChangesInOneVersionGiveTwoSnapshots) {
+  Draft draft = DraftOn(BaseOf(Columns(1, "x"), kNow));
+  AppendFiles first({std::vector{File("a", 3)}}, Columns(1, "x"), {.snapshot_id = 1, .commit_uuid = "u"});
+  AppendFiles second({std::vector{File("b", 4)}}, Columns(1, "x"), {.snapshot_id = 2, .commit_uuid = "v"});
+  ASSERT_THAT(first.Apply(draft), IsOk());
+  ASSERT_THAT(second.Apply(draft), IsOk());
+  ASSERT_EQ(draft.metadata.snapshots.size(), 2u);
+  EXPECT_EQ(draft.metadata.snapshots[1]->parent_snapshot_id, 1);
+  EXPECT_EQ(draft.metadata.snapshots[1]->sequence_number, 2);
+  EXPECT_EQ(draft.metadata.last_sequence_number, 2);
+  EXPECT_EQ(draft.metadata.current_snapshot_id, 2);
+  ASSERT_EQ(draft.files.size(), 4u);
+  ASSERT_OK_AND_ASSIGN(const auto lines_of_first, iceberg::DecodeManifestList(draft.files[1].body, "list"));
+  ASSERT_OK_AND_ASSIGN(const auto lines_of_second, iceberg::DecodeManifestList(draft.files[3].body, "list"));
+  EXPECT_EQ(lines_of_first.size(), 1u);
+  ASSERT_EQ(lines_of_second.size(), 2u);
+  EXPECT_EQ(lines_of_second[0].sequence_number, 1);
+  EXPECT_EQ(lines_of_second[1].sequence_number, 2);
+}
+
+TEST(AppendFiles, AManifestOfAnotherProcessBecomesALineOfTheSnapshot) {
+  const Base base = BaseOf(Columns(1, "x"), kNow);
+  ASSERT_OK_AND_ASSIGN(const MadeManifest made, MakeManifest({File("a", 3)}, Columns(1, "x"), {.spec_id = 0}, "memory://t",
+                                                             "metadata/m/0/theirs.avro", std::nullopt));
+  Draft draft = DraftOn(base);
+  AppendFiles change({made.written, std::vector{File("b", 4)}}, Columns(1, "x"), kIds);
+  ASSERT_THAT(change.Apply(draft), IsOk());
+  ASSERT_EQ(draft.files.size(), 2u) << "their manifest is written already";
+  ASSERT_OK_AND_ASSIGN(const auto lines, iceberg::DecodeManifestList(draft.files[1].body, "list"));
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0].manifest_path, "memory://t/metadata/m/0/theirs.avro");
+  EXPECT_EQ(lines[0].added_snapshot_id, 42);
+  EXPECT_EQ(lines[0].added_rows_count, 3);
+  // What its entries leave open they inherit.
+  ASSERT_OK_AND_ASSIGN(auto decoded, iceberg::DecodeManifest(made.file.body, Columns(1, "x"), {.spec_id = 0}, "theirs"));
+  EXPECT_EQ(decoded.entries[0].snapshot_id, std::nullopt);
+  ASSERT_THAT(iceberg::Inherit(lines[0], decoded.entries), IsOk());
+  EXPECT_EQ(decoded.entries[0].snapshot_id, 42);
+  EXPECT_EQ(decoded.entries[0].sequence_number, 1);
 }
 
 }  // namespace

@@ -1,8 +1,10 @@
-// A change is a recipe: planned from the newest base on every attempt, by its owner. Planning is pure; the committer does
-// the I/O. Nothing is remembered between attempts but the ids.
+// A change is a recipe: applied anew to the newest base on every attempt, by its owner. The committer does the I/O. Several
+// changes, each with a snapshot of its own, may follow one another in one version.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,32 +23,38 @@ struct Base {
   const iceberg::TableMetadata& metadata() const { return version->metadata; }
 };
 
-/// Fixed for a commit, except for the attempt: files whose content does not depend on the base keep their names.
-struct PlanIds {
-  int64_t snapshot_id = 0;
-  std::string commit_uuid;
-  int64_t attempt = 1;
-  Instant now;
-  std::string root_uri;  // where new files lie
-};
-
 struct NewFile {
   std::string key;
   Bytes body;
   bool bound_to_base = false;  // useless once this attempt has lost
 };
 
-struct CommitPlan {
-  iceberg::TableMetadata next;
+/// The live entries of a manifest, inherited values filled in, in order.
+using ReadEntries = std::function<Result<std::vector<ManifestEntry>>(const ManifestFile&)>;
+
+/// The next version in the making.
+struct Draft {
+  int64_t version = 0;       // the number it gets
+  int64_t attempt = 1;       // part of the names of files that are bound to the base
+  std::string root_uri;      // where new files lie
+  Instant now;
+  iceberg::TableMetadata metadata;
+  std::vector<ManifestFile> manifests;  // of its current snapshot
   std::vector<NewFile> files;
-  std::vector<ManifestFile> manifests;  // of the new snapshot
+  bool changed = false;      // else there is nothing to publish
+  /// Entries of a manifest of the base, so that small ones can be merged; none: they stay as they are.
+  ReadEntries read_manifest;
+
+  /// Time for this version: the clock, but never before the base's.
+  int64_t now_ms() const { return std::max(ToMillis(now), metadata.last_updated_ms); }
 };
 
 class Change {
  public:
   virtual ~Change() = default;
-  /// Pure: same base and ids, same plan. Errors end the commit with nothing published.
-  virtual Result<CommitPlan> Plan(const Base& base, const PlanIds& ids) const = 0;
+  /// Adds itself to `draft`. Equal drafts give equal results; names of files that do not depend on the base stay the same,
+  /// so that an attempt after a lost race finds them written. Errors end the commit with nothing published.
+  virtual Status Apply(Draft& draft) = 0;
 };
 
 }  // namespace datashard::commit

@@ -5,7 +5,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/stopwatch.h"
 #include "catalog/table_files.h"
+#include "commit/archive.h"
 
 namespace datashard::commit {
 namespace {
@@ -13,6 +15,8 @@ namespace {
 constexpr std::string_view kTimeoutProperty = "datashard.commit.timeout";
 // A base whose clock is further ahead than this is worth a word: new snapshots carry its time until ours catches up.
 constexpr int64_t kClockSkewMsMax = 60'000;
+// Every commit would add an entry for ever, and every version carries them all; readers only want the recent ones.
+constexpr size_t kMetadataLogEntriesMax = 20;
 
 /// The files one commit has made, and what becomes of them.
 class CommitFiles {
@@ -32,6 +36,12 @@ class CommitFiles {
   void DropBound() {
     for (const std::string& key : bound_) Drop(key);
     bound_.clear();
+  }
+  /// After a success: what only lost attempts used goes.
+  void DropUnused(const std::vector<NewFile>& used) {
+    std::set<std::string> unused = keys_;
+    for (const NewFile& file : used) unused.erase(file.key);
+    for (const std::string& key : unused) Drop(key);
   }
   /// After a certain failure: nothing names these files, nothing ever will.
   void DropAll() {
@@ -88,73 +98,109 @@ Result<Base> Committer::LoadBase(catalog::VersionPtr version) const {
   return base;
 }
 
-void Committer::RememberManifests(const Snapshot& snapshot, std::vector<ManifestFile> manifests) {
+void Committer::RememberManifests(const std::string& list_uri, std::vector<ManifestFile> manifests) {
   std::lock_guard lock(mutex_);
-  remembered_list_ = snapshot.manifest_list;
+  remembered_list_ = list_uri;
   remembered_manifests_ = std::move(manifests);
 }
 
-Result<catalog::VersionPtr> Committer::Commit(const Change& change, catalog::VersionPtr known, WriteGroup& group,
-                                              const std::function<Status()>& interrupted) {
+Draft Committer::DraftOn(const Base& base, int64_t attempt) const {
+  Draft draft{.version = base.version->number + 1,
+              .attempt = attempt,
+              .root_uri = store_->root_uri(),
+              .now = outside_.clock.Now(),
+              .metadata = base.metadata(),
+              .manifests = base.manifests};
+  const int64_t base_ms = base.metadata().last_updated_ms;
+  if (base_ms > ToMillis(draft.now) + kClockSkewMsMax) {
+    outside_.log.Write(LogLevel::kWarning,
+                       fmt::format("{}: version {} is stamped {} s in the future; check the clocks of the writers",
+                                   store_->root_uri(), base.version->number, (base_ms - ToMillis(draft.now)) / 1000));
+  }
+  auto& log = draft.metadata.metadata_log;
+  log.push_back({.timestamp_ms = base_ms, .metadata_file = fmt::format("{}/{}", store_->root_uri(), base.version->key)});
+  if (log.size() > kMetadataLogEntriesMax) log.erase(log.begin(), log.end() - kMetadataLogEntriesMax);
+  return draft;
+}
+
+Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, WriteGroup& group,
+                                    const CommitOptions& options) {
   DS_ASSIGN_OR_RETURN(const CommitSettings settings, SettingsOf(known->metadata));
   const auto deadline = outside_.clock.Monotonic() + settings.timeout;
   CommitFiles files(*store_, group);
-  PlanIds ids{.snapshot_id = RandomId63(outside_.random),
-              .commit_uuid = RandomUuid(outside_.random),
-              .root_uri = store_->root_uri()};
   const auto give_up = [&](Error error) -> Error {
     files.DropAll();
     return error;
   };
 
-  for (;; ++ids.attempt) {
+  for (int64_t attempt = 1;; ++attempt) {
     outside_.metrics.Add("datashard_commit_attempts_total", 1);
-    Result<catalog::VersionPtr> newest = catalog_.Refresh(known);
-    if (!newest.ok()) return give_up(std::move(newest).error());
-    known = *std::move(newest);
+    Stopwatch watch(outside_);
+    if (attempt > 1 || !options.known_is_newest) {
+      Result<catalog::VersionPtr> newest = catalog_.Refresh(known);
+      if (!newest.ok()) return give_up(std::move(newest).error());
+      known = *std::move(newest);
+    }
     Result<Base> base = LoadBase(known);
     if (!base.ok()) return give_up(std::move(base).error());
-    ids.now = outside_.clock.Now();
-    if (known->metadata.last_updated_ms > ToMillis(ids.now) + kClockSkewMsMax) {
-      outside_.log.Write(LogLevel::kWarning,
-                         fmt::format("{}: version {} is stamped {} s in the future; check the clocks of the writers",
-                                     store_->root_uri(), known->number,
-                                     (known->metadata.last_updated_ms - ToMillis(ids.now)) / 1000));
+    Draft draft = DraftOn(*base, attempt);
+    watch.Lap("datashard_commit_base_seconds");
+
+    draft.read_manifest = [&](const ManifestFile& manifest) {
+      return catalog::ReadManifestOf(*store_, known->metadata, manifest);
+    };
+    if (Status applied = change.Apply(draft); !applied.ok()) return give_up(std::move(applied).error());
+    if (!draft.changed) {
+      files.DropAll();
+      return Committed{.version = known};
     }
-
-    Result<CommitPlan> plan = change.Plan(*base, ids);
-    if (!plan.ok()) return give_up(std::move(plan).error());
-    if (Status written = files.Write(plan->files); !written.ok()) return give_up(std::move(written).error());
-    auto prepared = catalog_.Prepare(known->number + 1, std::move(plan->next), group);
+    Result<std::vector<NewFile>> archived = ArchiveOverflow(
+        *store_, draft.metadata, {.now = draft.now, .random = outside_.random, .log = outside_.log});
+    if (!archived.ok()) return give_up(std::move(archived).error());
+    std::move(archived->begin(), archived->end(), std::back_inserter(draft.files));
+    watch.Lap("datashard_commit_plan_seconds");
+    if (Status written = files.Write(draft.files); !written.ok()) return give_up(std::move(written).error());
+    auto prepared = catalog_.Prepare(draft.version, std::move(draft.metadata), group);
     if (!prepared.ok()) return give_up(std::move(prepared).error());
+    watch.Lap("datashard_commit_write_seconds");
     if (Status synced = group.Sync(); !synced.ok()) return give_up(std::move(synced).error());
+    watch.Lap("datashard_commit_sync_seconds");
 
-    const Result<catalog::Published> published = catalog_.Publish(*prepared);
+    const Result<catalog::Published> published = catalog_.Publish(*prepared, known);
     if (!published.ok()) {
       if (published.kind() == ErrorKind::kCommitUnknown) return published.error();
       return give_up(published.error());
     }
+    watch.Lap("datashard_commit_publish_seconds");
     if (*published == catalog::Published::kWon) {
-      catalog_.AdvanceHint(known->number + 1);
+      catalog_.AdvanceHint(draft.version);
+      watch.Lap("datashard_commit_hint_seconds");
       outside_.metrics.Add("datashard_commits_total", 1);
-      RememberManifests(*prepared->version->metadata.current_snapshot(), std::move(plan->manifests));
-      return std::move(prepared->version);
+      if (attempt > 1) files.DropUnused(draft.files);
+      Committed committed{.version = std::move(prepared->version), .metadata_body = std::move(prepared->body)};
+      if (const Snapshot* current = committed.version->metadata.current_snapshot()) {
+        RememberManifests(current->manifest_list, std::move(draft.manifests));
+        for (NewFile& file : draft.files) {
+          if (current->manifest_list.ends_with(file.key)) committed.list_body = std::move(file.body);
+        }
+      }
+      return committed;
     }
 
     files.DropBound();
     outside_.metrics.Add("datashard_commit_conflicts_total", 1);
-    if (interrupted) {
-      if (Status go_on = interrupted(); !go_on.ok()) return give_up(std::move(go_on).error());
+    if (options.interrupted) {
+      if (Status go_on = options.interrupted(); !go_on.ok()) return give_up(std::move(go_on).error());
     }
     if (outside_.clock.Monotonic() >= deadline) {
       return give_up(Conflict("append to {}: lost {} races for the next version in {} s; nothing was committed. Try "
                               "again, or raise table property {}",
-                              store_->root_uri(), ids.attempt,
+                              store_->root_uri(), attempt,
                               std::chrono::duration_cast<std::chrono::seconds>(settings.timeout).count(), kTimeoutProperty));
     }
     // Full jitter: losers spread out instead of meeting again.
     const auto ceiling = std::min(settings.backoff_max,
-                                  settings.backoff_first * (int64_t{1} << std::min<int64_t>(ids.attempt - 1, 10)));
+                                  settings.backoff_first * (int64_t{1} << std::min<int64_t>(attempt - 1, 10)));
     outside_.clock.Sleep(std::chrono::microseconds(
         static_cast<int64_t>(RandomUnit(outside_.random) * static_cast<double>(ceiling.count()))));
   }

@@ -1,5 +1,5 @@
-// Publishes changes: plans on the newest version, makes all new files durable, the next version's content among them (first
-// wave), gives that version its name exclusively (second wave), and plans again on whatever won when it lost.
+// Publishes changes: applies them to the newest version, makes all new files durable, the next version's content among them
+// (first wave), gives that version its name exclusively (second wave), and starts again from whatever won when it lost.
 // Source: docs/design/0002-numbered-versions.md.
 #pragma once
 
@@ -28,25 +28,42 @@ struct CommitSettings {
 /// Errors: kInvalidArgument for a value that is no positive number.
 Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata);
 
+struct CommitOptions {
+  /// `known` is very likely the newest: the first attempt builds on it without a look.
+  bool known_is_newest = false;
+  /// Asked between attempts; its error ends the commit, nothing published.
+  std::function<Status()> interrupted;
+};
+
+/// What a commit has published.
+struct Committed {
+  catalog::VersionPtr version;
+  /// Its bytes and those of its manifest list; empty where the change had nothing to publish.
+  Bytes metadata_body;
+  Bytes list_body;
+};
+
 class Committer {
  public:
   Committer(std::shared_ptr<ObjectStore> store, catalog::DirectoryCatalog& catalog, Outside outside);
 
   /// Publishes `change` on top of `known` or what came after it.
   /// \param group  holds the files the change names, finished but not necessarily durable; synced here with the rest.
-  /// \param interrupted  asked between attempts; its error ends the commit, nothing published.
-  /// \return the version that contains the change, durable.
-  /// Errors: of Plan; kConflict (time-out after lost races); of storage. After each of these nothing is published and the
+  /// \return the version that contains the change, durable; the base, where the change changed nothing.
+  /// Errors: of Apply; kConflict (time-out after lost races); of storage. After each of these nothing is published and the
   /// files made here are gone. kCommitUnknown: outcome open, every file is kept.
-  Result<catalog::VersionPtr> Commit(const Change& change, catalog::VersionPtr known, WriteGroup& group,
-                                     const std::function<Status()>& interrupted = {});
+  Result<Committed> Commit(Change& change, catalog::VersionPtr known, WriteGroup& group, const CommitOptions& options = {});
+
+  /// What can wait until nobody waits any more, after version `number` was committed: bodies of old versions go.
+  void Tidy(int64_t number) { catalog_.DropOldVersions(number); }
 
   /// The manifests of the current snapshot. Errors: kCorruption (kMetadata) where the list is missing or unreadable.
   Result<Base> LoadBase(catalog::VersionPtr version) const;
+  /// The list of our own last commit is the likeliest base of the next one. Lists never change, so it cannot be stale.
+  void RememberManifests(const std::string& list_uri, std::vector<ManifestFile> manifests);
 
  private:
-  /// The list of our own last commit is the likeliest base of the next one. Lists never change, so it cannot be stale.
-  void RememberManifests(const Snapshot& snapshot, std::vector<ManifestFile> manifests);
+  Draft DraftOn(const Base& base, int64_t attempt) const;
 
   mutable std::mutex mutex_;
   std::string remembered_list_;  // the list's URI

@@ -81,10 +81,12 @@ bool IsArrowTypeOf(const arrow::DataType& type, const Type& wanted) {
   }
 }
 
-bool HasTypesOf(const arrow::Schema& given, const Schema& schema) {
+bool HasFieldsOf(const arrow::Schema& given, const Schema& schema) {
   if (given.num_fields() != static_cast<int>(schema.fields.size())) return false;
-  for (int i = 0; i < given.num_fields(); ++i)
-    if (!IsArrowTypeOf(*given.field(i)->type(), schema.fields[static_cast<size_t>(i)].type)) return false;
+  for (int i = 0; i < given.num_fields(); ++i) {
+    const Field& field = schema.fields[static_cast<size_t>(i)];
+    if (given.field(i)->name() != field.name || !IsArrowTypeOf(*given.field(i)->type(), field.type)) return false;
+  }
   return true;
 }
 

@@ -19,8 +19,8 @@ Result<std::shared_ptr<arrow::Schema>> ArrowSchemaOf(const Schema& schema);
 
 /// Is `type` ArrowTypeOf(`wanted`)? Without making one: types are looked at on every append.
 bool IsArrowTypeOf(const arrow::DataType& type, const Type& wanted);
-/// Has `given` as many columns as `schema`, each of its field's type? Names are not compared.
-bool HasTypesOf(const arrow::Schema& given, const Schema& schema);
+/// Has `given` the columns of `schema`: names, order, types? What it says of nulls does not count, nor does metadata.
+bool HasFieldsOf(const arrow::Schema& given, const Schema& schema);
 
 /// The type of the values behind extension, dictionary and run-end encoding.
 std::shared_ptr<arrow::DataType> ValueType(std::shared_ptr<arrow::DataType> type);

@@ -47,19 +47,6 @@ bool SpeaksOf(const parquet::ColumnDescriptor& column, const Type& type) {
   }
 }
 
-// Big-endian two's complement in the fewest bytes, from the plain encoding of the file's type.
-std::string MinimalDecimal(std::string bytes, parquet::Type::type physical) {
-  if (physical == parquet::Type::INT32 || physical == parquet::Type::INT64) std::reverse(bytes.begin(), bytes.end());
-  size_t skip = 0;
-  while (skip + 1 < bytes.size()) {
-    const auto head = static_cast<uint8_t>(bytes[skip]);
-    const bool next_negative = (static_cast<uint8_t>(bytes[skip + 1]) & 0x80) != 0;
-    if (!(head == 0x00 && !next_negative) && !(head == 0xFF && next_negative)) break;
-    ++skip;
-  }
-  return bytes.substr(skip);
-}
-
 template <typename T>
 T Load(std::string_view bytes) {
   T value{};
@@ -108,6 +95,18 @@ uint32_t TakeLast(std::string& text) {
 
 }  // namespace
 
+std::string MinimalDecimal(std::string bytes, bool is_little_endian) {
+  if (is_little_endian) std::reverse(bytes.begin(), bytes.end());
+  size_t skip = 0;
+  while (skip + 1 < bytes.size()) {
+    const auto head = static_cast<uint8_t>(bytes[skip]);
+    const bool next_negative = (static_cast<uint8_t>(bytes[skip + 1]) & 0x80) != 0;
+    if (!(head == 0x00 && !next_negative) && !(head == 0xFF && next_negative)) break;
+    ++skip;
+  }
+  return bytes.substr(skip);
+}
+
 ChunkStats StatsOfChunk(const parquet::ColumnChunkMetaData& chunk, const parquet::ColumnDescriptor& column, const Type& type) {
   ChunkStats stats{.values = chunk.num_values()};
   if (!chunk.is_stats_set()) return stats;
@@ -118,8 +117,9 @@ ChunkStats StatsOfChunk(const parquet::ColumnChunkMetaData& chunk, const parquet
   std::string lower = encoded->min();
   std::string upper = encoded->max();
   if (type.kind() == TypeKind::kDecimal) {
-    lower = MinimalDecimal(std::move(lower), column.physical_type());
-    upper = MinimalDecimal(std::move(upper), column.physical_type());
+    const bool is_number = column.physical_type() == parquet::Type::INT32 || column.physical_type() == parquet::Type::INT64;
+    lower = MinimalDecimal(std::move(lower), /*is_little_endian=*/is_number);
+    upper = MinimalDecimal(std::move(upper), /*is_little_endian=*/is_number);
   }
   if (type.kind() == TypeKind::kFloat || type.kind() == TypeKind::kDouble) {
     const bool single = column.physical_type() == parquet::Type::FLOAT;

@@ -30,6 +30,9 @@ struct ChunkStats {
 /// Bounds have the width of the file's type: iceberg::DecodeValue widens. May throw what Parquet throws.
 ChunkStats StatsOfChunk(const parquet::ColumnChunkMetaData& chunk, const parquet::ColumnDescriptor& column, const Type& type);
 
+/// An unscaled decimal as Iceberg's bound: big-endian two's complement in the fewest bytes.
+std::string MinimalDecimal(std::string bytes, bool is_little_endian);
+
 /// Is `a` below `b`, both single-value bytes of type `type` and of the same width?
 bool BoundLess(std::string_view a, std::string_view b, const Type& type);
 

@@ -41,14 +41,11 @@ Result<std::vector<int>> MatchColumns(const arrow::Schema& given, const Schema& 
   return sources;
 }
 
-// Do the columns already stand as the schema wants them? Times do not count: each value has to be looked at.
+// Do the columns already stand as the schema wants them? Not where there are times: each value has to be looked at.
 bool IsConform(const arrow::Schema& given, const Schema& schema) {
-  if (!HasTypesOf(given, schema)) return false;
-  for (size_t i = 0; i < schema.fields.size(); ++i) {
-    const Field& field = schema.fields[i];
-    if (field.type.kind() == TypeKind::kTime || given.field(static_cast<int>(i))->name() != field.name) return false;
-  }
-  return true;
+  for (const Field& field : schema.fields)
+    if (field.type.kind() == TypeKind::kTime) return false;
+  return HasFieldsOf(given, schema);
 }
 
 Error NullInRequired(const arrow::Field& field, const arrow::ArrayData& column, int64_t rows_before) {

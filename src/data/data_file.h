@@ -20,6 +20,9 @@ namespace datashard::data {
 struct WriteSettings {
   int64_t row_group_rows = 1 << 20;
   int64_t page_bytes = 1 << 20;
+  /// Up to this many rows, of one page each column, make a file that is put together by hand (small_file_writer.h), PLAIN
+  /// and without a page index, which would repeat the footer. More are worth the choice of encodings. 0: never.
+  int64_t small_file_rows = 999;
 };
 
 /// Casts a stream to the columns of `schema`: by name, in the schema's order, missing optional ones null, nothing lost.
@@ -27,8 +30,8 @@ struct WriteSettings {
 /// or here: kInvalidArgument (kColumn: unknown or missing required column, all named; kValue: a type that does not fit).
 Result<ArrowStream> ConformRows(ArrowStream rows, const Schema& schema);
 
-/// Writes `rows` (conforming to `schema`) as one Parquet file: zstd, page CRCs, page index, field ids on every column,
-/// dictionary only where it pays, delta encoding for integers. A required column with a null, or an error of the stream,
+/// Writes `rows` (conforming to `schema`) as one Parquet file: zstd, page CRCs, page index (but for small files), field ids
+/// on every column, dictionary only where it pays, delta encoding for integers. A required column with a null, or an error of the stream,
 /// fails the call and the object never appears.
 /// \return the file's statistics; file_path is `uri`; null bounds where not exact. Nothing for no rows (no object either).
 Result<std::optional<DataFile>> WriteDataFile(ArrowStream rows, const Schema& schema, WriteGroup& group,

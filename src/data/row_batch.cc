@@ -285,7 +285,7 @@ arrow::Result<std::shared_ptr<arrow::ArrayData>> Join(const std::vector<Piece>& 
 Result<EncodedRows> Encode(ArrowStream rows, const Schema& schema, int64_t size_bytes_max) {
   DS_CHECK(size_bytes_max >= 0 && size_bytes_max <= kTextBytesMax);
   DS_ASSIGN_OR_RETURN(auto source, ImportRows(std::move(rows)));
-  DS_CHECK(HasTypesOf(*source->schema(), schema));
+  DS_CHECK(HasFieldsOf(*source->schema(), schema));
   std::vector<BatchPtr> batches;
   Encoder encoder(schema);
   EncodedRows encoded;

@@ -88,7 +88,7 @@ std::optional<std::string_view> AvroFile::Header(std::string_view key) const {
   return found == header_.end() ? std::nullopt : std::optional(found->second);
 }
 
-Result<std::optional<AvroBlock>> AvroFile::Next() {
+Result<std::optional<AvroBlock>> AvroFile::NextPacked() {
   if (rest_.empty()) return std::optional<AvroBlock>();
   AvroBlock block;
   const auto count = TakeLong(rest_);
@@ -99,21 +99,34 @@ Result<std::optional<AvroBlock>> AvroFile::Next() {
   block.count = *count;
   block.in_file = *bytes;
   block.packed = codec_ == AvroCodec::kDeflate;
+  return std::optional<AvroBlock>(std::move(block));
+}
+
+Result<bool> AvroFile::SkipBlock() {
+  DS_ASSIGN_OR_RETURN(const std::optional<AvroBlock> block, NextPacked());
+  return block.has_value();
+}
+
+Result<std::optional<AvroBlock>> AvroFile::Next() {
+  DS_ASSIGN_OR_RETURN(std::optional<AvroBlock> next, NextPacked());
+  if (!next) return next;
+  AvroBlock& block = *next;
+  const ByteView bytes = block.in_file;
   if (block.packed) {
-    Result<Bytes> unpacked = Inflate(*bytes, ZlibFormat::kRawDeflate,
+    Result<Bytes> unpacked = Inflate(bytes, ZlibFormat::kRawDeflate,
                                      {.size_bytes_max = kAvroBlockBytesMax,
                                       .ratio_max = kAvroRatioMax,
                                       .tail_bytes_max = kZlibTailBytes});
     if (!unpacked.ok()) return Damaged(unpacked.error().message());
     block.unpacked = std::move(unpacked).value();
-  } else if (static_cast<int64_t>(bytes->size()) > kAvroBlockBytesMax) {
-    return Damaged(fmt::format("an Avro block of {} bytes; at most {} are read", bytes->size(), kAvroBlockBytesMax));
+  } else if (static_cast<int64_t>(bytes.size()) > kAvroBlockBytesMax) {
+    return Damaged(fmt::format("an Avro block of {} bytes; at most {} are read", bytes.size(), kAvroBlockBytesMax));
   }
   // Our records take at least a byte each.
   if (block.count < 0 || block.count > static_cast<int64_t>(block.bytes().size())) {
     return Damaged(fmt::format("an Avro block of {} records in {} bytes", block.count, block.bytes().size()));
   }
-  return std::optional<AvroBlock>(std::move(block));
+  return next;
 }
 
 }  // namespace datashard::iceberg

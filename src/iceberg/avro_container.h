@@ -38,9 +38,13 @@ class AvroFile {
   /// The next block; none at the end of the file. Its sync marker has been checked. A file cut between two blocks ends
   /// like a whole one: whoever knows how many records there must be counts them.
   Result<std::optional<AvroBlock>> Next();
+  /// Passes over the next block without unpacking it; its sync marker is checked. False at the end of the file.
+  Result<bool> SkipBlock();
 
  private:
   Status ReadHeader();
+  /// The next block as it lies in the file.
+  Result<std::optional<AvroBlock>> NextPacked();
   Error Damaged(std::string_view what) const;
 
   ByteView file_;

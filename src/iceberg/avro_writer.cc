@@ -44,8 +44,8 @@ void AvroEncoder::Double(double value) {
 }
 
 AvroFileWriter::AvroFileWriter(std::vector<std::pair<std::string, std::string>> header, std::string schema_json,
-                               AvroCodec codec)
-    : codec_(codec) {
+                               AvroCodec codec, AvroBlocks blocks)
+    : codec_(codec), cut_(blocks) {
   header.emplace_back("avro.codec", codec == AvroCodec::kNull ? "null" : "deflate");
   header.emplace_back("avro.schema", std::move(schema_json));
   header_.Fixed("Obj\x01");
@@ -59,7 +59,7 @@ AvroFileWriter::AvroFileWriter(std::vector<std::pair<std::string, std::string>> 
 
 Status AvroFileWriter::EndRecord() {
   ++count_;
-  return block_.bytes().size() >= kBlockBytes ? EndBlock() : Status();
+  return cut_ == AvroBlocks::kBySize && block_.bytes().size() >= kBlockBytes ? EndBlock() : Status();
 }
 
 Status AvroFileWriter::EndBlock() {

@@ -37,14 +37,20 @@ class AvroEncoder {
   Bytes bytes_;
 };
 
+/// Who decides where a block ends.
+enum class AvroBlocks { kBySize, kByCaller };
+
 class AvroFileWriter {
  public:
   /// `header`: the metadata beside Avro's own keys, in the order written.
-  AvroFileWriter(std::vector<std::pair<std::string, std::string>> header, std::string schema_json, AvroCodec codec);
+  AvroFileWriter(std::vector<std::pair<std::string, std::string>> header, std::string schema_json, AvroCodec codec,
+                 AvroBlocks blocks = AvroBlocks::kBySize);
 
   /// Where the next record goes.
   AvroEncoder& record() { return block_; }
   Status EndRecord();
+  /// Ends a block that has records.
+  Status EndBlock();
   /// The file. Equal records and headers give equal bytes.
   Result<Bytes> Finish() &&;
 
@@ -53,10 +59,10 @@ class AvroFileWriter {
     int64_t count = 0;
     Bytes bytes;
   };
-  Status EndBlock();
 
   AvroEncoder header_;
   AvroCodec codec_;
+  AvroBlocks cut_;
   AvroEncoder block_;
   int64_t count_ = 0;
   std::vector<Block> blocks_;

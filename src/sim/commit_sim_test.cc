@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/uri.h"
 #include "sim/faulty_store.h"
+#include "sim/forwarding_store.h"
 #include "sim/power_loss_store.h"
 #include "sim/seed.h"
 #include "sim/sim_clock.h"
@@ -35,7 +36,7 @@ struct Machine {
 enum class Told { kAcknowledged, kRefused, kUnknown };
 using Model = std::map<int64_t, Told>;
 
-Told ToldBy(const Result<std::optional<Snapshot>>& result) {
+Told ToldBy(const Result<std::optional<CommittedSnapshot>>& result) {
   if (result.ok()) return Told::kAcknowledged;
   return result.kind() == ErrorKind::kCommitUnknown ? Told::kUnknown : Told::kRefused;
 }
@@ -82,26 +83,81 @@ std::string Describe(uint64_t seed, int64_t crash_at, const Case& c) {
                      c.persists ? "crash" : "outage", c.power_loss ? "power loss" : "power stays");
 }
 
-TEST(CommitSim, CrashAfterEveryStoreCallOfAppends) {
+/// Lets a rival publish right before our next `times` versions get their names.
+class RivalBeforeCreate final : public ForwardingStore {
+ public:
+  RivalBeforeCreate(std::shared_ptr<ObjectStore> base, int times, std::function<void()> rival)
+      : ForwardingStore(std::move(base)), times_(times), rival_(std::move(rival)) {}
+  Status Delete(std::string_view key) override {
+    // The last call before a version gets its name: a stale checksum of that version is removed.
+    if (key.ends_with(".metadata.json.crc") && times_-- > 0) rival_();
+    return base_->Delete(key);
+  }
+
+ private:
+  int times_;
+  std::function<void()> rival_;
+};
+
+/// One body and two names stay, so that every append drops and removes.
+constexpr catalog::VersionLimits kDropAtOnce{
+    .bodies_min = 1, .bodies_max = 1, .body_age = {}, .names = 2, .every = 1, .batch = 10};
+
+void CrashAfterEveryStoreCallOfAppends(const catalog::VersionLimits& limits) {
   for (const uint64_t seed : SeedsFromEnvOrRandom(1)) {
     for (const Case& c : kCases) {
       int64_t crash_at = 0;
       for (;; ++crash_at) {
         Machine machine(seed + static_cast<uint64_t>(crash_at));
         const auto store = std::make_shared<FaultyStore>(machine.disk);
-        auto created = CreateTableOn(store, machine.outside(), {.schema = IdAndText()});
+        auto created = CreateTableOn(store, machine.outside(), {.schema = IdAndText()}, limits);
         ASSERT_THAT(created, IsOk());
-        store->SetPlan({.crash_after_calls = crash_at, .crash_effect = c.effect, .crash_persists = c.persists});
         Model model;
+        for (int64_t id = -3; id <= 0; ++id) model[id] = ToldBy((*created)->Append(RowsWithIds({id})));
+        store->SetPlan({.crash_after_calls = crash_at, .crash_effect = c.effect, .crash_persists = c.persists});
         for (int64_t id = 1; id <= 3; ++id) model[id] = ToldBy((*created)->Append(RowsWithIds({id})));
         const bool fired = store->all_fired();
         store->DeliverLate();
         if (c.power_loss) machine.disk->PowerLoss(*machine.random);
         ExpectInvariants(model, machine, Describe(seed, crash_at, c));
-        if (HasFatalFailure() || !fired) break;
+        if (testing::Test::HasFatalFailure() || !fired) break;
       }
       EXPECT_GT(crash_at, 25) << "three appends make more calls than that";
     }
+  }
+}
+
+TEST(CommitSim, CrashAfterEveryStoreCallOfAppends) { CrashAfterEveryStoreCallOfAppends({}); }
+
+TEST(CommitSim, CrashAfterEveryStoreCallOfAppendsThatDropOldVersions) { CrashAfterEveryStoreCallOfAppends(kDropAtOnce); }
+
+TEST(CommitSim, AWriterStoppedOnAnOldBaseCommitsOnceOnTheNewest) {
+  // Its second append is stopped right before its create; the others go on, in the end far enough to remove its base's
+  // name and the one it is about to take.
+  for (const int rivals : {0, 1, 2, 3, 7, 30}) {
+    SCOPED_TRACE(rivals);
+    Machine machine(11);
+    ASSERT_THAT(CreateTableOn(machine.disk, machine.outside(), {.schema = IdAndText()}, kDropAtOnce), IsOk());
+    ASSERT_OK_AND_ASSIGN(const auto rival, OpenTableOn(machine.disk, machine.outside(), kDropAtOnce));
+    Model model{{1, Told::kAcknowledged}, {2, Told::kAcknowledged}};
+    int64_t next = 100;
+    int creates = 0;
+    const auto store = std::make_shared<RivalBeforeCreate>(machine.disk, 2, [&] {
+      for (int i = 0; creates == 1 && i < rivals; ++i) {
+        model[next] = Told::kAcknowledged;
+        ASSERT_THAT(rival->Append(RowsWithIds({next++})), IsOk());
+      }
+      ++creates;
+    });
+    ASSERT_OK_AND_ASSIGN(const auto stalled, OpenTableOn(store, machine.outside(), kDropAtOnce));
+    ASSERT_THAT(stalled->Append(RowsWithIds({1})), IsOk());
+    ASSERT_THAT(stalled->Append(RowsWithIds({2})), IsOk());
+    EXPECT_EQ(creates, 2);
+    EXPECT_EQ(*stalled->version(), rivals + 3);
+    if (rivals > 3) {
+      EXPECT_EQ(machine.metrics.Read()["datashard_stray_versions_total"], 1) << "the number was free";
+    }
+    ExpectInvariants(model, machine, "stalled");
   }
 }
 
@@ -153,34 +209,6 @@ TEST(CommitSim, AFullDiskAtEveryByteCountRefusesWholeAppends) {
   }
   EXPECT_GT(refused, 20);
 }
-
-/// Lets a rival publish right before our next `times` versions get their names.
-class RivalBeforeCreate final : public ObjectStore {
- public:
-  RivalBeforeCreate(std::shared_ptr<ObjectStore> base, int times, std::function<void()> rival)
-      : base_(std::move(base)), times_(times), rival_(std::move(rival)) {}
-  const std::string& root_uri() const override { return base_->root_uri(); }
-  bool durable_when_visible() const override { return base_->durable_when_visible(); }
-  std::unique_ptr<WriteGroup> NewWriteGroup() override { return base_->NewWriteGroup(); }
-  Status PutIfAbsent(std::string_view key, ByteView body) override { return base_->PutIfAbsent(key, body); }
-  Status Replace(std::string_view key, ByteView body) override { return base_->Replace(key, body); }
-  Result<Bytes> Get(std::string_view key) override { return base_->Get(key); }
-  Result<Bytes> GetRange(std::string_view key, ByteRange range) override { return base_->GetRange(key, range); }
-  Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override { return base_->OpenReader(key); }
-  Result<ObjectInfo> Head(std::string_view key) override { return base_->Head(key); }
-  Result<std::vector<ObjectInfo>> List(std::string_view prefix) override { return base_->List(prefix); }
-  Status Delete(std::string_view key) override {
-    // The last call before a version gets its name: a stale checksum of that version is removed.
-    if (key.ends_with(".metadata.json.crc") && times_-- > 0) rival_();
-    return base_->Delete(key);
-  }
-  Result<Instant> ServerTime() override { return base_->ServerTime(); }
-
- private:
-  std::shared_ptr<ObjectStore> base_;
-  int times_;
-  std::function<void()> rival_;
-};
 
 TEST(CommitSim, ALoserPlansAgainOnTheWinnerAndCleansUp) {
   Machine machine(5);

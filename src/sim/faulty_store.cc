@@ -27,13 +27,16 @@ std::string_view ToString(StoreOp op) {
     case StoreOp::kGroupSync: return "Sync";
     case StoreOp::kPutIfAbsent: return "PutIfAbsent";
     case StoreOp::kReplace: return "Replace";
+    case StoreOp::kDropBody: return "DropBody";
     case StoreOp::kGet: return "Get";
     case StoreOp::kGetRange: return "GetRange";
     case StoreOp::kOpenReader: return "OpenReader";
     case StoreOp::kReadAt: return "ReadAt";
+    case StoreOp::kStillNamed: return "StillNamed";
     case StoreOp::kHead: return "Head";
     case StoreOp::kList: return "List";
     case StoreOp::kDelete: return "Delete";
+    case StoreOp::kMatching: return "Matching";
     case StoreOp::kServerTime: return "ServerTime";
   }
   return "?";
@@ -105,6 +108,15 @@ FaultyStore::Decision FaultyStore::Fail(Decision decision, StoreOp op, std::stri
   return decision;
 }
 
+void FaultyStore::PassTurn() {
+  std::function<void()> others;
+  {
+    std::lock_guard lock(mutex_);
+    others = plan_.before_call;
+  }
+  if (others) others();
+}
+
 FaultyStore::Decision FaultyStore::Decide(StoreOp op, std::string_view key, int64_t body_bytes) {
   std::lock_guard lock(mutex_);
   Decision decision;
@@ -153,6 +165,7 @@ void FaultyStore::Record(const Decision& decision, const std::optional<ErrorKind
 template <typename T>
 Result<T> FaultyStore::Run(StoreOp op, std::string_view key, int64_t body_bytes, const std::function<Result<T>()>& apply,
                            std::function<void()> late) {
+  PassTurn();
   Decision decision = Decide(op, key, body_bytes);
   if (decision.index >= 0) DeliverDue(decision.index);
   if (decision.error) {
@@ -208,6 +221,9 @@ class FaultyUnnamed final : public UnnamedObject {
   Status Publish() override {
     return store_.Run<void>(
         StoreOp::kPutIfAbsent, key_, 0, [&] { return base_->Publish(); }, [base = base_] { (void)base->Publish(); });
+  }
+  Result<bool> StillNamed() override {
+    return store_.Run<bool>(StoreOp::kStillNamed, key_, 0, [&] { return base_->StillNamed(); });
   }
 
  private:
@@ -266,12 +282,35 @@ class FaultyReader final : public ObjectReader {
   Result<int64_t> ReadAt(int64_t offset, int64_t size, void* out) override {
     return store_.Run<int64_t>(StoreOp::kReadAt, key_, 0, [&] { return base_->ReadAt(offset, size, out); });
   }
+  Result<bool> StillNamed() override {
+    return store_.Run<bool>(StoreOp::kStillNamed, key_, 0, [&] { return base_->StillNamed(); });
+  }
 
  private:
   FaultyStore& store_;
   std::unique_ptr<ObjectReader> base_;
   std::string key_;
 };
+
+class FaultyNameWatch final : public NameWatch {
+ public:
+  FaultyNameWatch(FaultyStore& store, std::unique_ptr<NameWatch> base, std::string key)
+      : store_(store), base_(std::move(base)), key_(std::move(key)) {}
+  Result<std::vector<std::string>> Matching() override {
+    return store_.Run<std::vector<std::string>>(StoreOp::kMatching, key_, 0, [&] { return base_->Matching(); });
+  }
+
+ private:
+  FaultyStore& store_;
+  std::unique_ptr<NameWatch> base_;
+  std::string key_;
+};
+
+std::unique_ptr<NameWatch> FaultyStore::WatchNames(std::string_view directory_key, NameFilter accept) {
+  std::unique_ptr<NameWatch> watch = base_->WatchNames(directory_key, std::move(accept));
+  if (watch == nullptr) return nullptr;
+  return std::make_unique<FaultyNameWatch>(*this, std::move(watch), std::string(directory_key));
+}
 
 std::unique_ptr<WriteGroup> FaultyStore::NewWriteGroup() {
   return std::make_unique<FaultyGroup>(*this, base_->NewWriteGroup());
@@ -287,6 +326,12 @@ Status FaultyStore::Replace(std::string_view key, ByteView body) {
   return Run<void>(
       StoreOp::kReplace, key, static_cast<int64_t>(body.size()), [&] { return base_->Replace(key, body); },
       [base = base_, key = std::string(key), body = Bytes(body)] { (void)base->Replace(key, body); });
+}
+
+Status FaultyStore::DropBody(std::string_view key, ByteView tombstone) {
+  return Run<void>(
+      StoreOp::kDropBody, key, static_cast<int64_t>(tombstone.size()), [&] { return base_->DropBody(key, tombstone); },
+      [base = base_, key = std::string(key), tombstone = Bytes(tombstone)] { (void)base->DropBody(key, tombstone); });
 }
 
 Status FaultyStore::Delete(std::string_view key) {

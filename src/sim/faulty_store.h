@@ -17,7 +17,8 @@ namespace datashard::sim {
 
 enum class StoreOp {
   kGroupPut, kGroupOpen, kGroupPrepare, kWriterAppend, kWriterFinish, kGroupSync,
-  kPutIfAbsent, kReplace, kGet, kGetRange, kOpenReader, kReadAt, kHead, kList, kDelete, kServerTime,
+  kPutIfAbsent, kReplace, kDropBody, kGet, kGetRange, kOpenReader, kReadAt, kStillNamed, kHead, kList, kDelete, kMatching,
+  kServerTime,
 };
 std::string_view ToString(StoreOp op);
 
@@ -25,7 +26,7 @@ std::string_view ToString(StoreOp op);
 enum class Effect {
   kNotApplied,
   kApplied,  ///< everything was done, only the answer is lost
-  kLate,     ///< done after `late_by_calls` further calls: PutIfAbsent, Replace and Delete; others are not applied
+  kLate,     ///< done after `late_by_calls` further calls: PutIfAbsent, Replace, DropBody and Delete; others are not applied
 };
 
 /// One call that fails: the call number `call` (0 is the first), or else the `occurrence`-th (0 is the first) of those with
@@ -49,6 +50,8 @@ struct FaultPlan {
   /// False: only that one call fails, as in a short outage.
   bool crash_persists = true;
   std::vector<Fault> faults;
+  /// Called before every call, without locks held: the moment when other processes get on while this one stands still.
+  std::function<void()> before_call;
   /// Bodies beyond this many bytes in total are refused as by a full disk, until FreeSpace.
   std::optional<int64_t> disk_full_after_bytes;
 };
@@ -90,12 +93,14 @@ class FaultyStore final : public ObjectStore {
   std::unique_ptr<WriteGroup> NewWriteGroup() override;
   Status PutIfAbsent(std::string_view key, ByteView body) override;
   Status Replace(std::string_view key, ByteView body) override;
+  Status DropBody(std::string_view key, ByteView tombstone) override;
   Result<Bytes> Get(std::string_view key) override;
   Result<Bytes> GetRange(std::string_view key, ByteRange range) override;
   Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override;
   Result<ObjectInfo> Head(std::string_view key) override;
   Result<std::vector<ObjectInfo>> List(std::string_view prefix) override;
   Status Delete(std::string_view key) override;
+  std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) override;
   Result<Instant> ServerTime() override;
 
  private:
@@ -103,6 +108,7 @@ class FaultyStore final : public ObjectStore {
   friend class FaultyWriter;
   friend class FaultyReader;
   friend class FaultyUnnamed;
+  friend class FaultyNameWatch;
 
   struct Decision {
     int64_t index = -1;  // in calls_; -1 for a call of a dead process
@@ -110,6 +116,7 @@ class FaultyStore final : public ObjectStore {
     Effect effect = Effect::kNotApplied;
     int64_t late_by_calls = 0;
   };
+  void PassTurn();
   Decision Decide(StoreOp op, std::string_view key, int64_t body_bytes);
   Decision Fail(Decision decision, StoreOp op, std::string_view key, ErrorKind kind, Effect effect);
   void Record(const Decision& decision, const std::optional<ErrorKind>& error, bool injected);

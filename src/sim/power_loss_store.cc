@@ -36,10 +36,9 @@ void PowerLossStore::PowerLoss(Random& random) {
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry& entry = it->second;
     if (const uint64_t choice = Below(random, entry.later.size() + 1); choice > 0) {
-      State left = entry.later[choice - 1];
-      if (left.body && !left.body_durable) left.body = Damaged(left.body, random);
-      entry.durable = std::move(left);
+      entry.durable = std::move(entry.later[choice - 1]);
     }
+    if (entry.durable.body && !entry.durable.body_durable) entry.durable.body = Damaged(entry.durable.body, random);
     entry.later.clear();
     entry.durable.body_durable = true;
     it = entry.durable.body ? std::next(it) : entries_.erase(it);
@@ -104,22 +103,51 @@ Status PowerLossStore::PublishState(std::string_view key, State state) {
     }
   }
   MakeDurable(std::string(key), added);
+  SyncNamesBeside(key);
   return {};
 }
 
+void PowerLossStore::SyncNamesBeside(std::string_view key) {
+  const std::string_view directory = SplitKey(key).first;
+  std::lock_guard lock(mutex_);
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    Entry& entry = it->second;
+    if (SplitKey(it->first).first == directory && !entry.later.empty() && entry.later.back().name_settles) {
+      entry.durable = std::move(entry.later.back());
+      entry.later.clear();
+    }
+    it = entry.seen().body ? std::next(it) : entries_.erase(it);
+  }
+}
+
 Status PowerLossStore::Replace(std::string_view key, ByteView body) {
+  return ReplaceState(key, NewState(body, /*body_durable=*/false));
+}
+
+Status PowerLossStore::DropBody(std::string_view key, ByteView tombstone) {
+  // The body that all tombstones share is synced once, their names are not.
+  return ReplaceState(key, NewState(tombstone, /*body_durable=*/true));
+}
+
+Status PowerLossStore::ReplaceState(std::string_view key, State state) {
   DS_RETURN_IF_ERROR(CheckObjectKey(key));
-  State state = NewState(body, /*body_durable=*/false);
+  state.name_settles = true;
   std::lock_guard lock(mutex_);
   entries_[std::string(key)].later.push_back(std::move(state));
   return {};
+}
+
+bool PowerLossStore::Leads(std::string_view key, const std::shared_ptr<const Bytes>& body) const {
+  std::lock_guard lock(mutex_);
+  const auto it = entries_.find(key);
+  return it != entries_.end() && it->second.seen().body == body;
 }
 
 Status PowerLossStore::Delete(std::string_view key) {
   DS_RETURN_IF_ERROR(CheckObjectKey(key));
   std::lock_guard lock(mutex_);
   const auto it = entries_.find(key);
-  if (it != entries_.end() && it->second.seen().body) it->second.later.push_back({});
+  if (it != entries_.end() && it->second.seen().body) it->second.later.push_back({.body = nullptr, .modified = {}, .name_settles = true});
   return {};
 }
 
@@ -176,6 +204,10 @@ class PowerLossReader final : public ObjectReader {
     if (count > 0) std::memcpy(out, body_->data() + offset, static_cast<size_t>(count));
     return count;
   }
+  Result<bool> StillNamed() override {
+    DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
+    return store_.Leads(key_, body_);
+  }
 
  private:
   const PowerLossStore& store_;
@@ -197,6 +229,10 @@ class PowerLossUnnamed final : public UnnamedObject {
     DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
     if (!state_->body_durable) return Internal("{} is published before its group was synced", key_);
     return store_.PublishState(key_, *state_);
+  }
+  Result<bool> StillNamed() override {
+    DS_RETURN_IF_ERROR(store_.CheckAlive(epoch_));
+    return store_.Leads(key_, state_->body);
   }
 
  private:

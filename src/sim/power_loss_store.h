@@ -15,8 +15,9 @@
 
 namespace datashard::sim {
 
-/// Behaves as the contract says until PowerLoss. Durable are: objects of a group after its Sync, objects of PutIfAbsent.
-/// Everything else (Put without Sync, Replace, Delete) is not. Callable from several threads.
+/// Behaves as the contract says until PowerLoss. Durable are: objects of a group after its Sync, objects of PutIfAbsent, and
+/// with their names what was replaced, dropped or deleted in that directory before (not what a replaced body holds).
+/// Everything else (Put without Sync, Replace, DropBody, Delete) is not. Callable from several threads.
 class PowerLossStore final : public ObjectStore {
  public:
   PowerLossStore(std::string name, Clock& clock);
@@ -36,12 +37,14 @@ class PowerLossStore final : public ObjectStore {
   std::unique_ptr<WriteGroup> NewWriteGroup() override;
   Status PutIfAbsent(std::string_view key, ByteView body) override;
   Status Replace(std::string_view key, ByteView body) override;
+  Status DropBody(std::string_view key, ByteView tombstone) override;
   Result<Bytes> Get(std::string_view key) override;
   Result<Bytes> GetRange(std::string_view key, ByteRange range) override;
   Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override;
   Result<ObjectInfo> Head(std::string_view key) override;
   Result<std::vector<ObjectInfo>> List(std::string_view prefix) override;
   Status Delete(std::string_view key) override;
+  std::unique_ptr<NameWatch> WatchNames(std::string_view, NameFilter) override { return nullptr; }
   Result<Instant> ServerTime() override { return clock_.Now(); }
 
  private:
@@ -55,6 +58,7 @@ class PowerLossStore final : public ObjectStore {
     std::shared_ptr<const Bytes> body;
     Instant modified;
     bool body_durable = false;
+    bool name_settles = false;  // any later sync of the directory makes it durable: not so where one has failed before
   };
   struct Entry {
     State durable;
@@ -67,9 +71,13 @@ class PowerLossStore final : public ObjectStore {
   Status Add(std::string_view key, State state);
   /// PutIfAbsent of a state whose body is durable.
   Status PublishState(std::string_view key, State state);
+  Status ReplaceState(std::string_view key, State state);
+  /// The directory of `key` is synced: names in it that were replaced, dropped or deleted are so for good.
+  void SyncNamesBeside(std::string_view key);
   /// The object `body` of `key` becomes durable, if it is still there.
   void MakeDurable(const std::string& key, const std::shared_ptr<const Bytes>& body);
   Result<State> Find(std::string_view key) const;
+  bool Leads(std::string_view key, const std::shared_ptr<const Bytes>& body) const;
   Status CheckAlive(int64_t epoch) const;
   int64_t epoch() const;
 

@@ -194,6 +194,88 @@ TEST_P(StoreConformance, ReplaceCreatesAndReplaces) {
   EXPECT_THAT(Keys(""), testing::ElementsAre("metadata/version-hint.text"));
 }
 
+TEST_P(StoreConformance, ADroppedBodyLeavesANameThatIsTaken) {
+  const std::unique_ptr<WriteGroup> group = store_.NewWriteGroup();
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<UnnamedObject> v1, group->Prepare("m/v1", "a body"));
+  ASSERT_THAT(group->Sync(), IsOk());
+  ASSERT_THAT(v1->Publish(), IsOk());
+  ASSERT_THAT(store_.PutIfAbsent("m/v2", "another"), IsOk());
+  for (int repeated = 0; repeated < 3; ++repeated) {
+    for (const char* const key : {"m/v1", "m/v2"}) {
+      ASSERT_THAT(store_.DropBody(key, "gone"), IsOk());
+      EXPECT_EQ(Body(key), "gone");
+      EXPECT_EQ(store_.Head(key)->size_bytes, 4);
+      EXPECT_THAT(store_.PutIfAbsent(key, "x"), HasKind(ErrorKind::kAlreadyExists));
+    }
+    EXPECT_THAT(Keys(""), testing::ElementsAre("m/v1", "m/v2")) << "nothing else is to be seen";
+  }
+  ASSERT_THAT(store_.DropBody("m/v1", "another tombstone"), IsOk());
+  EXPECT_EQ(Body("m/v1"), "another tombstone");
+  EXPECT_EQ(Body("m/v2"), "gone");
+  ASSERT_THAT(store_.Replace("m/v1", "a new body"), IsOk());
+  ASSERT_THAT(store_.Delete("m/v2"), IsOk());
+  ASSERT_THAT(store_.DropBody("m/v3", "gone"), IsOk());
+  EXPECT_EQ(Body("m/v1"), "a new body");
+  EXPECT_EQ(Body("m/v3"), "gone");
+  EXPECT_THAT(store_.DropBody("../v1", "gone"), HasKind(ErrorKind::kInvalidArgument));
+}
+
+TEST_P(StoreConformance, WhoHoldsAnObjectLearnsWhetherItsNameStillLeadsToIt) {
+  const std::vector<std::pair<std::string, std::function<Status(const std::string&)>>> ends = {
+      {"replaced", [&](const std::string& key) { return store_.Replace(key, "one"); }},
+      {"dropped", [&](const std::string& key) { return store_.DropBody(key, "gone"); }},
+      {"deleted", [&](const std::string& key) { return store_.Delete(key); }},
+      {"made-again", [&](const std::string& key) -> Status {
+         DS_RETURN_IF_ERROR(store_.Delete(key));
+         return store_.PutIfAbsent(key, "one");
+       }}};
+  for (const auto& [name, end] : ends) {
+    SCOPED_TRACE(name);
+    const std::string key = "m/" + name;
+    const std::unique_ptr<WriteGroup> group = store_.NewWriteGroup();
+    ASSERT_OK_AND_ASSIGN(const std::unique_ptr<UnnamedObject> winner, group->Prepare(key, "one"));
+    ASSERT_OK_AND_ASSIGN(const std::unique_ptr<UnnamedObject> loser, group->Prepare(key, "one"));
+    ASSERT_THAT(group->Sync(), IsOk());
+    EXPECT_FALSE(winner->StillNamed().value());
+    ASSERT_THAT(winner->Publish(), IsOk());
+    EXPECT_THAT(loser->Publish(), HasKind(ErrorKind::kAlreadyExists));
+    ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ObjectReader> reader, store_.OpenReader(key));
+    EXPECT_TRUE(winner->StillNamed().value());
+    EXPECT_FALSE(loser->StillNamed().value());
+    EXPECT_TRUE(reader->StillNamed().value());
+    ASSERT_THAT(end(key), IsOk());
+    EXPECT_FALSE(winner->StillNamed().value());
+    EXPECT_FALSE(reader->StillNamed().value());
+  }
+}
+
+TEST_P(StoreConformance, AWatchTellsTheNamesThatAreThere) {
+  const std::unique_ptr<WriteGroup> group = store_.NewWriteGroup();
+  const std::unique_ptr<NameWatch> watch = store_.WatchNames("m", [](std::string_view name) { return name.ends_with(".x"); });
+  if (watch == nullptr) GTEST_SKIP() << "this store has no such thing";
+  const auto seen = [&] {
+    Result<std::vector<std::string>> keys = watch->Matching();
+    EXPECT_THAT(keys, IsOk());
+    return keys.ok() ? *keys : std::vector<std::string>();
+  };
+  EXPECT_THAT(seen(), testing::IsEmpty()) << "there is no directory yet";
+  ASSERT_THAT(group->Put("m/a.x", "1"), IsOk());
+  EXPECT_THAT(seen(), testing::ElementsAre("m/a.x"));
+  ASSERT_THAT(store_.PutIfAbsent("m/b.x", "2"), IsOk());
+  ASSERT_THAT(store_.PutIfAbsent("m/b.y", "2"), IsOk());
+  ASSERT_THAT(store_.Replace("m/c.x", "3"), IsOk());
+  ASSERT_THAT(store_.PutIfAbsent("m/below/d.x", "4"), IsOk());
+  ASSERT_THAT(store_.DropBody("m/b.y", "gone"), IsOk());
+  EXPECT_THAT(seen(), testing::ElementsAre("m/a.x", "m/b.x", "m/c.x"));
+  ASSERT_THAT(store_.Delete("m/a.x"), IsOk());
+  ASSERT_THAT(store_.Replace("m/b.x", "5"), IsOk());
+  EXPECT_THAT(seen(), testing::ElementsAre("m/b.x", "m/c.x"));
+  EXPECT_THAT(seen(), testing::ElementsAre("m/b.x", "m/c.x")) << "nothing has happened since";
+  ASSERT_THAT(store_.Delete("m/b.x"), IsOk());
+  ASSERT_THAT(store_.Delete("m/c.x"), IsOk());
+  EXPECT_THAT(seen(), testing::IsEmpty());
+}
+
 TEST_P(StoreConformance, AReaderBesideReplaceSeesWholeBodies) {
   ASSERT_THAT(store_.Replace("hint", std::string(1, '1')), IsOk());
   std::atomic<bool> stop = false;
@@ -338,7 +420,8 @@ TEST_P(StoreConformance, BadNamesAreRefusedEverywhere) {
   const std::unique_ptr<WriteGroup> group = store_.NewWriteGroup();
   for (const std::string& key : {std::string(), std::string("/"), std::string("/etc/passwd"), std::string("a/../b"),
                                  std::string(".."), std::string("a//b"), std::string("a/"), std::string("./a"),
-                                 std::string("a\0b", 3), std::string("m/.datashard-0123456789abcdef.tmp")}) {
+                                 std::string("a\0b", 3), std::string("m/.datashard-0123456789abcdef.tmp"),
+                                 std::string(".datashard-tombstone-0")}) {
     EXPECT_THAT(group->Put(key, "x"), HasKind(ErrorKind::kInvalidArgument)) << key;
     EXPECT_THAT(group->Open(key), HasKind(ErrorKind::kInvalidArgument)) << key;
     EXPECT_THAT(store_.PutIfAbsent(key, "x"), HasKind(ErrorKind::kInvalidArgument)) << key;

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view kTemporaryStart = ".datashard-";
 constexpr std::string_view kTemporaryEnd = ".tmp";
+constexpr std::string_view kTombstoneStart = ".datashard-tombstone-";
 
 }  // namespace
 
@@ -23,15 +24,17 @@ std::string TemporaryName() {
   return fmt::format("{}{}{}", kTemporaryStart, RandomHex(SystemRandom(), 16), kTemporaryEnd);
 }
 
-bool IsTemporaryName(std::string_view name) {
-  return name.starts_with(kTemporaryStart) && name.ends_with(kTemporaryEnd);
+std::string TombstoneName(int number) { return fmt::format("{}{}", kTombstoneStart, number); }
+
+bool IsReservedName(std::string_view name) {
+  return (name.starts_with(kTemporaryStart) && name.ends_with(kTemporaryEnd)) || name.starts_with(kTombstoneStart);
 }
 
 Status CheckObjectKey(std::string_view key) {
   DS_RETURN_IF_ERROR(CheckKey(key));
-  if (IsTemporaryName(SplitKey(key).second))
-    return InvalidArgument("'{}' is no name for an object: '{}…{}' is kept for temporary files", key, kTemporaryStart,
-                           kTemporaryEnd);
+  if (IsReservedName(SplitKey(key).second))
+    return InvalidArgument("'{}' is no name for an object: '{}…{}' and '{}…' are kept for the store's own files", key,
+                           kTemporaryStart, kTemporaryEnd, kTombstoneStart);
   return {};
 }
 

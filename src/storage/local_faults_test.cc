@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -11,6 +12,7 @@
 #include <atomic>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <thread>
 
@@ -26,6 +28,8 @@
 namespace {
 // What the next linkat and renameat2 answer after they have done their work; 0: the truth.
 int lost_answer = 0;
+// How many links this file system lets a file have; 0: as many as it likes.
+nlink_t link_limit = 0;
 int AnswerOf(long result) {
   if (result == 0 && lost_answer != 0) {
     errno = lost_answer;
@@ -38,6 +42,11 @@ int AnswerOf(long result) {
 // These take the C library's place in this executable: a file server may do what it was asked and answer with an error,
 // because its answer was lost or because it saw the request twice.
 extern "C" int linkat(int from_fd, const char* from, int to_fd, const char* to, int flags) noexcept {
+  struct stat info;
+  if (link_limit != 0 && ::fstatat(from_fd, from, &info, 0) == 0 && info.st_nlink >= link_limit) {
+    errno = EMLINK;
+    return -1;
+  }
   return AnswerOf(::syscall(SYS_linkat, from_fd, from, to_fd, to, flags));
 }
 extern "C" int renameat2(int from_fd, const char* from, int to_fd, const char* to, unsigned flags) noexcept {
@@ -177,6 +186,116 @@ TEST_P(NamingTest, AnErrorThatAnswersOurOwnLinkIsSeenThrough) {
     EXPECT_EQ(Body("m/v" + std::to_string(error)), "ours");
   }
   EXPECT_EQ(Files().size(), 9u) << "no temporaries are left";
+}
+
+TEST_F(LocalFaultsTest, DroppedBodiesShareInodesAsFarAsTheFileSystemAllows) {
+  const auto inode = [&](const std::string& key) {
+    struct stat info {};
+    EXPECT_EQ(::stat((directory_.path() + "/" + key).c_str(), &info), 0);
+    return info.st_ino;
+  };
+  for (int i = 0; i < 10; ++i) ASSERT_THAT(store_->PutIfAbsent("m/v" + std::to_string(i), "body"), IsOk());
+  link_limit = 4;  // the shared file's own name is one
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 10; ++i) EXPECT_THAT(store_->DropBody("m/v" + std::to_string(i), "gone"), IsOk());
+  }
+  EXPECT_EQ(inode("m/v0"), inode("m/v1"));
+  EXPECT_NE(inode("m/v0"), inode("m/v9"));
+  std::set<ino_t> inodes;
+  for (int i = 0; i < 10; ++i) inodes.insert(inode("m/v" + std::to_string(i)));
+  EXPECT_LE(inodes.size(), 5u);
+  EXPECT_EQ(Files().size(), 11 + inodes.size()) << "no temporary is left, though a dropped name was dropped again";
+  // Another store finds the shared files, and room in them once names are gone.
+  for (int i = 0; i < 10; ++i) ASSERT_THAT(store_->Delete("m/v" + std::to_string(i)), IsOk());
+  const size_t files = Files().size();
+  ASSERT_OK_AND_ASSIGN(const auto other, OpenLocalStore(directory_.path(), /*create=*/false));
+  ASSERT_THAT(other->Replace("m/v0", "body"), IsOk());
+  EXPECT_THAT(other->DropBody("m/v0", "gone"), IsOk());
+  EXPECT_EQ(Files().size(), files + 1);
+  // A shared file that holds something else is not used.
+  std::ofstream(directory_.path() + "/.datashard-tombstone-0") << "garbage";
+  ASSERT_OK_AND_ASSIGN(const auto third, OpenLocalStore(directory_.path(), /*create=*/false));
+  ASSERT_THAT(third->Replace("m/v1", "body"), IsOk());
+  EXPECT_THAT(third->DropBody("m/v1", "gone"), IsOk());
+  EXPECT_EQ(Body("m/v1"), "gone");
+  link_limit = 0;
+}
+
+TEST_F(LocalFaultsTest, WithoutHardLinksADroppedBodyIsASmallFile) {
+  Refusing({kNoLinks}, [&] { EXPECT_THAT(store_->DropBody("m/present", "gone"), IsOk()); });
+  EXPECT_EQ(Body("m/present"), "gone");
+  EXPECT_THAT(Files(), ElementsAre("m/present"));
+}
+
+TEST_F(LocalFaultsTest, ABackupOfHardLinksDoesNotHideAReplacement) {
+  ASSERT_OK_AND_ASSIGN(const auto reader, store_->OpenReader("m/present"));
+  const std::unique_ptr<WriteGroup> group = store_->NewWriteGroup();
+  ASSERT_OK_AND_ASSIGN(const auto v1, group->Prepare("m/v1", "1"));
+  ASSERT_THAT(group->Sync(), IsOk());
+  ASSERT_THAT(v1->Publish(), IsOk());
+  for (const char* const name : {"present", "v1"})
+    fs::create_hard_link(directory_.path() + "/m/" + name, directory_.path() + "/" + name + "-copy");
+  EXPECT_TRUE(reader->StillNamed().value());
+  EXPECT_TRUE(v1->StillNamed().value());
+  ASSERT_THAT(store_->DropBody("m/present", "gone"), IsOk());
+  ASSERT_THAT(store_->DropBody("m/v1", "gone"), IsOk());
+  EXPECT_FALSE(reader->StillNamed().value());
+  EXPECT_FALSE(v1->StillNamed().value());
+}
+
+class WatchTest : public LocalFaultsTest {
+ protected:
+  std::unique_ptr<NameWatch> watch_ = store_->WatchNames("m", [](std::string_view name) { return name.ends_with(".x"); });
+  std::vector<std::string> Seen() { return watch_->Matching().value(); }
+};
+
+TEST_F(WatchTest, AQueueThatOverflowsIsMadeUpForByALook) {
+  ASSERT_THAT(store_->Replace("m/a.x", "1"), IsOk());
+  EXPECT_THAT(Seen(), ElementsAre("m/a.x"));
+  std::ifstream setting("/proc/sys/fs/inotify/max_queued_events");
+  int events = 0;
+  setting >> events;
+  if (events < 1 || events > 100'000) GTEST_SKIP() << "the queue is too long to overflow";
+  const std::string one = directory_.path() + "/m/one";
+  const std::string two = directory_.path() + "/m/two";
+  std::ofstream(one) << "x";
+  ASSERT_THAT(store_->Delete("m/a.x"), IsOk());
+  for (int i = 0; i <= events / 2; ++i) ASSERT_EQ(::rename((i % 2 == 0 ? one : two).c_str(), (i % 2 == 0 ? two : one).c_str()), 0);
+  ASSERT_THAT(store_->Replace("m/b.x", "1"), IsOk());
+  EXPECT_THAT(Seen(), ElementsAre("m/b.x"));
+}
+
+TEST_F(WatchTest, ADirectoryThatIsMadeAnewIsFollowed) {
+  ASSERT_THAT(store_->Replace("m/a.x", "1"), IsOk());
+  EXPECT_THAT(Seen(), ElementsAre("m/a.x"));
+  fs::rename(directory_.path() + "/m", directory_.path() + "/away");
+  EXPECT_THAT(Seen(), testing::IsEmpty());
+  ASSERT_THAT(store_->Replace("m/b.x", "1"), IsOk());
+  EXPECT_THAT(Seen(), ElementsAre("m/b.x"));
+  fs::remove_all(directory_.path() + "/m");
+  ASSERT_THAT(store_->Replace("m/c.x", "1"), IsOk());
+  EXPECT_THAT(Seen(), ElementsAre("m/c.x"));
+}
+
+TEST_F(WatchTest, AForkChildDoesNotTakeItsParentsEvents) {
+  EXPECT_THAT(Seen(), testing::IsEmpty());
+  ASSERT_THAT(store_->Replace("m/a.x", "1"), IsOk());
+  EXPECT_TRUE(PassesInChild([&] {
+    EXPECT_THAT(Seen(), ElementsAre("m/a.x"));
+    ASSERT_THAT(store_->Replace("m/b.x", "1"), IsOk());
+    EXPECT_THAT(Seen(), ElementsAre("m/a.x", "m/b.x"));
+  }));
+  EXPECT_THAT(Seen(), ElementsAre("m/a.x", "m/b.x"));
+}
+
+TEST_F(WatchTest, WithoutAQueueTheDirectoryIsLookedThrough) {
+  Refusing({{.number = SYS_inotify_init1, .error = EMFILE}}, [&] {
+    EXPECT_THAT(Seen(), testing::IsEmpty());
+    ASSERT_THAT(store_->Replace("m/a.x", "1"), IsOk());
+    EXPECT_THAT(Seen(), ElementsAre("m/a.x"));
+    ASSERT_THAT(store_->Delete("m/a.x"), IsOk());
+    EXPECT_THAT(Seen(), testing::IsEmpty());
+  });
 }
 
 TEST_F(LocalFaultsTest, AFileSystemWithoutExclusiveCreateIsRefused) {

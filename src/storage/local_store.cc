@@ -10,7 +10,9 @@
 #include "base/error.h"
 #include "base/uri.h"
 #include "storage/keys.h"
+#include "storage/local_name_watch.h"
 #include "storage/local_root.h"
+#include "storage/local_tombstones.h"
 #include "storage/local_write_group.h"
 #include "storage/new_file.h"
 #include "storage/object_store.h"
@@ -72,7 +74,8 @@ Result<Bytes> ReadBytes(const OpenFile& file, const std::string& path, int64_t o
 
 class LocalReader final : public ObjectReader {
  public:
-  LocalReader(OpenFile file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
+  LocalReader(const Beneath& beneath, OpenFile file, std::string key)
+      : beneath_(beneath), file_(std::move(file)), key_(std::move(key)), path_(beneath.PathOf(key_)) {}
   int64_t size_bytes() const override { return file_.size_bytes; }
   Result<int64_t> ReadAt(int64_t offset, int64_t size, void* out) override {
     DS_RETURN_IF_ERROR(CheckRange(path_, offset, size));
@@ -80,16 +83,28 @@ class LocalReader final : public ObjectReader {
     DS_RETURN_IF_ERROR(ReadExactly(file_.fd, path_, offset, wanted, out));
     return wanted;
   }
+  Result<bool> StillNamed() override {
+    const int fd = beneath_.Open(key_, O_PATH);
+    if (fd == -ENOENT || fd == -ENOTDIR || fd == -ESTALE) return false;
+    if (fd < 0) return IoError(-fd, "look at", path_);
+    const Fd named(fd);
+    DS_ASSIGN_OR_RETURN(const std::optional<FileIdentity> there, IdentityAt(named.get(), ""));
+    DS_ASSIGN_OR_RETURN(const std::optional<FileIdentity> ours, IdentityAt(file_.fd.get(), ""));
+    return there && there == ours;
+  }
 
  private:
+  const Beneath& beneath_;
   OpenFile file_;
+  std::string key_;
   std::string path_;
 };
 
 class LocalStore final : public ObjectStore {
  public:
   LocalStore(Beneath beneath, bool made_root)
-      : beneath_(std::move(beneath)), root_uri_(FileUri(beneath_.root_path())), tree_(beneath_, made_root) {}
+      : beneath_(std::move(beneath)), root_uri_(FileUri(beneath_.root_path())), tree_(beneath_, made_root),
+        tombstones_(beneath_) {}
 
   const std::string& root_uri() const override { return root_uri_; }
   bool durable_when_visible() const override { return false; }
@@ -109,10 +124,17 @@ class LocalStore final : public ObjectStore {
   Status Replace(std::string_view key, ByteView body) override {
     DS_RETURN_IF_ERROR(CheckObjectKey(key));
     const auto [directory_key, name] = SplitKey(key);
-    DS_ASSIGN_OR_RETURN(DirectoryPtr directory, tree_.FindOrMake(directory_key));
-    DS_ASSIGN_OR_RETURN(NewFile file, NewFile::CreateNamed(std::move(directory), beneath_.PathOf(key)));
-    DS_RETURN_IF_ERROR(file.Append(body));
-    return file.RenameOver(name);
+    DS_ASSIGN_OR_RETURN(const DirectoryPtr directory, tree_.FindOrMake(directory_key));
+    // The temporary file lies in the root, so that who follows the names of the directory hears of one event, not three.
+    // Where the directory is on another file system (or has a quota of its own) it must lie beside the name.
+    if (WriteAndRename(staging_, body, *directory, name, beneath_.PathOf(key)).ok()) return {};
+    return WriteAndRename(directory, body, *directory, name, beneath_.PathOf(key));
+  }
+
+  Status DropBody(std::string_view key, ByteView tombstone) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    DS_ASSIGN_OR_RETURN(const bool linked, tombstones_.Link(key, tombstone));
+    return linked ? Status() : Replace(key, tombstone);
   }
 
   Result<Bytes> Get(std::string_view key) override {
@@ -129,7 +151,7 @@ class LocalStore final : public ObjectStore {
 
   Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override {
     DS_ASSIGN_OR_RETURN(OpenFile file, OpenRegular(beneath_, key, kReadFlags));
-    return std::unique_ptr<ObjectReader>(std::make_unique<LocalReader>(std::move(file), beneath_.PathOf(key)));
+    return std::unique_ptr<ObjectReader>(std::make_unique<LocalReader>(beneath_, std::move(file), std::string(key)));
   }
 
   Result<ObjectInfo> Head(std::string_view key) override {
@@ -152,10 +174,13 @@ class LocalStore final : public ObjectStore {
     return IoError(errno, "delete", beneath_.PathOf(key));
   }
 
+  std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) override {
+    return NewLocalNameWatch(beneath_, std::string(directory_key), std::move(accept));
+  }
+
   Result<Instant> ServerTime() override {
     // A file server stamps with its own clock; making a file asks it.
-    DS_ASSIGN_OR_RETURN(DirectoryPtr root, tree_.Find(""));
-    DS_ASSIGN_OR_RETURN(NewFile file, NewFile::CreateNamed(std::move(root), beneath_.PathOf("(a file to ask for the time)")));
+    DS_ASSIGN_OR_RETURN(NewFile file, NewFile::CreateNamed(staging_, beneath_.PathOf("(a file to ask for the time)")));
     return file.Modified();
   }
 
@@ -163,9 +188,19 @@ class LocalStore final : public ObjectStore {
   Status ListDirectory(const std::string& directory_key, std::vector<std::string>& subdirectories,
                        std::vector<ObjectInfo>& objects) const;
 
+  static Status WriteAndRename(const DirectoryPtr& temporary_in, ByteView body, const Directory& directory,
+                               std::string_view name, const std::string& path) {
+    DS_ASSIGN_OR_RETURN(NewFile file, NewFile::CreateNamed(temporary_in, path));
+    DS_RETURN_IF_ERROR(file.Append(body));
+    return file.RenameOver(directory, name);
+  }
+
   const Beneath beneath_;
   const std::string root_uri_;
   DirectoryTree tree_;
+  LocalTombstones tombstones_;
+  /// The root, where files that are about to be renamed are made.
+  const DirectoryPtr staging_ = std::make_shared<Directory>(Directory{.key = {}, .fd = Fd(beneath_.Open("", O_PATH | O_DIRECTORY)), .identity = {}});
 };
 
 /// Appends the objects directly in `directory_key`, and the keys of the directories in it.
@@ -187,7 +222,7 @@ Status LocalStore::ListDirectory(const std::string& directory_key, std::vector<s
     const dirent* const entry = ::readdir(stream.get());
     if (entry == nullptr) return errno == 0 ? Status() : Status(IoError(errno, "list", path));
     const std::string_view name = entry->d_name;
-    if (name == "." || name == ".." || IsTemporaryName(name)) continue;
+    if (name == "." || name == ".." || IsReservedName(name)) continue;
     std::string key = directory_key.empty() ? std::string(name) : directory_key + "/" + std::string(name);
     if (entry->d_type == DT_DIR) {
       subdirectories.push_back(std::move(key));

@@ -154,6 +154,7 @@ class LocalUnnamed final : public UnnamedObject {
  public:
   LocalUnnamed(std::shared_ptr<NewFile> file, std::string name) : file_(std::move(file)), name_(std::move(name)) {}
   Status Publish() override { return file_->PublishDurably(name_); }
+  Result<bool> StillNamed() override { return file_->StillNamed(name_); }
 
  private:
   std::shared_ptr<NewFile> file_;

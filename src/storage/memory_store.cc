@@ -17,9 +17,13 @@ struct Object {
   Instant modified;
 };
 
+class MemoryStore;
+
 class MemoryReader final : public ObjectReader {
  public:
-  MemoryReader(std::string key, std::shared_ptr<const Bytes> body) : key_(std::move(key)), body_(std::move(body)) {}
+  MemoryReader(const MemoryStore& store, std::string key, std::shared_ptr<const Bytes> body)
+      : store_(store), key_(std::move(key)), body_(std::move(body)) {}
+  Result<bool> StillNamed() override;
   int64_t size_bytes() const override { return static_cast<int64_t>(body_->size()); }
   Result<int64_t> ReadAt(int64_t offset, int64_t size, void* out) override {
     DS_RETURN_IF_ERROR(CheckRange(key_, offset, size));
@@ -29,6 +33,7 @@ class MemoryReader final : public ObjectReader {
   }
 
  private:
+  const MemoryStore& store_;
   std::string key_;
   std::shared_ptr<const Bytes> body_;
 };
@@ -43,11 +48,19 @@ class MemoryStore final : public ObjectStore {
 
   Status PutIfAbsent(std::string_view key, ByteView body) override {
     DS_RETURN_IF_ERROR(CheckObjectKey(key));
-    Object object = NewObject(body);
+    return Add(key, std::make_shared<const Bytes>(body));
+  }
+  /// PutIfAbsent of a body that is shared with whoever will ask whether it is still there.
+  Status Add(std::string_view key, std::shared_ptr<const Bytes> body) {
     std::lock_guard lock(mutex_);
-    const bool added = objects_.try_emplace(std::string(key), std::move(object)).second;
+    const bool added = objects_.try_emplace(std::string(key), Object{std::move(body), clock_.Now()}).second;
     if (!added) return AlreadyExists("{}/{} exists", root_uri_, key);
     return {};
+  }
+  bool Leads(std::string_view key, const std::shared_ptr<const Bytes>& body) const {
+    std::lock_guard lock(mutex_);
+    const auto it = objects_.find(key);
+    return it != objects_.end() && it->second.body == body;
   }
 
   Status Replace(std::string_view key, ByteView body) override {
@@ -57,6 +70,8 @@ class MemoryStore final : public ObjectStore {
     objects_.insert_or_assign(std::string(key), std::move(object));
     return {};
   }
+
+  Status DropBody(std::string_view key, ByteView tombstone) override { return Replace(key, tombstone); }
 
   Result<Bytes> Get(std::string_view key) override {
     DS_ASSIGN_OR_RETURN(const Object object, Find(key));
@@ -73,7 +88,7 @@ class MemoryStore final : public ObjectStore {
 
   Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override {
     DS_ASSIGN_OR_RETURN(const Object object, Find(key));
-    return std::unique_ptr<ObjectReader>(std::make_unique<MemoryReader>(std::string(key), object.body));
+    return std::unique_ptr<ObjectReader>(std::make_unique<MemoryReader>(*this, std::string(key), object.body));
   }
 
   Result<ObjectInfo> Head(std::string_view key) override {
@@ -97,6 +112,7 @@ class MemoryStore final : public ObjectStore {
     return {};
   }
 
+  std::unique_ptr<NameWatch> WatchNames(std::string_view, NameFilter) override { return nullptr; }
   Result<Instant> ServerTime() override { return clock_.Now(); }
 
  private:
@@ -116,9 +132,11 @@ class MemoryStore final : public ObjectStore {
 
   const std::string root_uri_;
   Clock& clock_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<std::string, Object, std::less<>> objects_;
 };
+
+Result<bool> MemoryReader::StillNamed() { return store_.Leads(key_, body_); }
 
 class MemoryWriter final : public ObjectWriter {
  public:
@@ -145,16 +163,18 @@ class MemoryWriter final : public ObjectWriter {
 class MemoryUnnamed final : public UnnamedObject {
  public:
   MemoryUnnamed(MemoryStore& store, std::string key, Bytes body, std::shared_ptr<const int64_t> syncs)
-      : store_(store), key_(std::move(key)), body_(std::move(body)), syncs_(std::move(syncs)), syncs_before_(*syncs_) {}
+      : store_(store), key_(std::move(key)), body_(std::make_shared<const Bytes>(std::move(body))), syncs_(std::move(syncs)),
+        syncs_before_(*syncs_) {}
   Status Publish() override {
     if (*syncs_ == syncs_before_) return Internal("{} is published before its group was synced", key_);
-    return store_.PutIfAbsent(key_, body_);
+    return store_.Add(key_, body_);
   }
+  Result<bool> StillNamed() override { return store_.Leads(key_, body_); }
 
  private:
   MemoryStore& store_;
   std::string key_;
-  Bytes body_;
+  std::shared_ptr<const Bytes> body_;
   std::shared_ptr<const int64_t> syncs_;
   int64_t syncs_before_;
 };

@@ -55,7 +55,8 @@ NewFile::NewFile(NewFile&& other) noexcept
       owner_(other.owner_),
       size_bytes_(other.size_bytes_),
       written_back_bytes_(other.written_back_bytes_),
-      synced_(other.synced_) {}
+      synced_(other.synced_),
+      identity_(other.identity_) {}
 
 NewFile::~NewFile() { DropTemporaryName(); }
 
@@ -127,7 +128,11 @@ Status NewFile::LinkExclusively(std::string_view name_text) {
   }
   // The name may be ours though the answer is an error: a file server saw our request twice, or its answer was lost. No
   // other file can have the inode that we hold open.
-  if (error == 0 || ((error == EEXIST || !IsCertain(error)) && HasName(name))) {
+  if (error != 0 && (error == EEXIST || !IsCertain(error))) {
+    const Result<bool> ours = HasName(name);
+    if (ours.ok() && *ours) error = 0;
+  }
+  if (error == 0) {
     DropTemporaryName();
     return {};
   }
@@ -147,14 +152,16 @@ Status NewFile::PublishDurably(std::string_view name) {
   return {};
 }
 
-Status NewFile::RenameOver(std::string_view name) {
+Status NewFile::RenameOver(const Directory& directory, std::string_view name) {
   if (const int error = fd_.Close(); error != 0) return IoError(error, "write", path_);
   const std::string to(name);
-  if (::renameat(directory_->fd.get(), temporary_name_.c_str(), directory_->fd.get(), to.c_str()) != 0)
-    return CannotCreate(errno, *directory_, path_);
+  if (::renameat(directory_->fd.get(), temporary_name_.c_str(), directory.fd.get(), to.c_str()) != 0)
+    return CannotCreate(errno, directory, path_);
   temporary_name_.clear();
   return {};
 }
+
+Result<bool> NewFile::StillNamed(std::string_view name) { return HasName(std::string(name)); }
 
 /// 0 or an errno.
 int NewFile::TryLink(const std::string& name) const {
@@ -186,21 +193,20 @@ Status NewFile::BecomeNamed() {
   }
   if (synced_) DS_RETURN_IF_ERROR(named.SyncData());
   fd_ = std::move(named.fd_);
+  identity_.reset();
   temporary_name_ = std::exchange(named.temporary_name_, {});
   written_back_bytes_ = 0;
   return {};
 }
 
 /// Does `name` lead to this very file?
-bool NewFile::HasName(const std::string& name) const {
-  struct statx ours;
-  struct statx named;
-  // Network file systems answer from a cache unless told otherwise.
-  const int flags = AT_STATX_FORCE_SYNC | AT_SYMLINK_NOFOLLOW;
-  if (::statx(fd_.get(), "", AT_EMPTY_PATH, STATX_INO, &ours) != 0) return false;
-  if (::statx(directory_->fd.get(), name.c_str(), flags, STATX_INO, &named) != 0) return false;
-  return ours.stx_ino == named.stx_ino && ours.stx_dev_major == named.stx_dev_major &&
-         ours.stx_dev_minor == named.stx_dev_minor;
+Result<bool> NewFile::HasName(const std::string& name) {
+  if (!identity_) {
+    DS_ASSIGN_OR_RETURN(identity_, IdentityAt(fd_.get(), ""));
+    if (!identity_) return Internal("{} has no inode", path_);
+  }
+  DS_ASSIGN_OR_RETURN(const std::optional<FileIdentity> named, IdentityAt(directory_->fd.get(), name));
+  return named == identity_;
 }
 
 void NewFile::DropTemporaryName() {

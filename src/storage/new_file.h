@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,8 +40,12 @@ class NewFile {
   /// LinkExclusively, then the name is made durable. Errors also: kInternal where the content was not synced before;
   /// kCommitUnknown where the name is there and could not be made durable.
   Status PublishDurably(std::string_view name);
-  /// Closes the file and gives it its name in place of whatever file has it: at every moment one of the two has it.
-  Status RenameOver(std::string_view name);
+  /// Closes the file and gives it the name in `directory` (its own or another one) in place of whatever file has it: at
+  /// every moment one of the two has it. Errors: among others kInvalidArgument where that is on another file system.
+  Status RenameOver(const Directory& directory, std::string_view name);
+  /// Does `name` in its directory lead to this very file? A look at the name alone: the file is held open, so that no
+  /// other can get its inode, and a link count would be wrong beside backups that are made of hard links.
+  Result<bool> StillNamed(std::string_view name);
 
   const DirectoryPtr& directory() const { return directory_; }
 
@@ -49,7 +54,7 @@ class NewFile {
   Status BecomeNamed();
   int TryLink(const std::string& name) const;
   int TryRename(const std::string& name);
-  bool HasName(const std::string& name) const;
+  Result<bool> HasName(const std::string& name);
   void DropTemporaryName();
 
   DirectoryPtr directory_;
@@ -60,6 +65,7 @@ class NewFile {
   int64_t size_bytes_ = 0;
   int64_t written_back_bytes_ = 0;
   bool synced_ = false;
+  std::optional<FileIdentity> identity_;  // once asked for
 };
 
 }  // namespace datashard

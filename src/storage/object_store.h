@@ -26,11 +26,19 @@ struct ByteRange {
   int64_t size_bytes = 0;
 };
 
+/// What holds on to one object and can tell whether a key still leads to it.
+class NamedObject {
+ public:
+  virtual ~NamedObject() = default;
+  /// Does the key it was opened or published under still lead to this very object? Not so once that was replaced (by an
+  /// equal body too), dropped or deleted, or before it was published.
+  virtual Result<bool> StillNamed() = 0;
+};
+
 /// An object opened for repeated ranged reads. It goes on reading the object that was opened, also after that was
 /// replaced or deleted where the store can do so (memory, local). Callable from several threads. Must not outlive its store.
-class ObjectReader {
+class ObjectReader : public NamedObject {
  public:
-  virtual ~ObjectReader() = default;
   /// The size when it was opened.
   virtual int64_t size_bytes() const = 0;
   /// Reads up to `size` bytes at `offset` into `out`; fewer than `size` only where the object ends (at opening) first.
@@ -49,9 +57,8 @@ class ObjectWriter {
 };
 
 /// A whole object that has no name yet: the second wave of a commit. Destroyed unpublished, it leaves nothing behind.
-class UnnamedObject {
+class UnnamedObject : public NamedObject {
  public:
-  virtual ~UnnamedObject() = default;
   /// Gives it its name durably if that is free, once, after the group it was prepared in was synced. Errors: as
   /// ObjectStore::PutIfAbsent; kInternal before that Sync.
   virtual Status Publish() = 0;
@@ -74,8 +81,20 @@ class WriteGroup {
   virtual Status Sync() = 0;
 };
 
+using NameFilter = std::function<bool(std::string_view name)>;
+
+/// The names directly in one directory that a filter accepts, followed by the directory's events instead of listings.
+/// Callable from several threads, also after a fork. Must not outlive its store.
+class NameWatch {
+ public:
+  virtual ~NameWatch() = default;
+  /// Keys of the objects that are there now, sorted. What this machine created before the call began is seen, and what it
+  /// removed is not. Cost: the first call looks through the directory, later ones read what has happened since.
+  virtual Result<std::vector<std::string>> Matching() = 0;
+};
+
 /// Callable from several threads. Errors of all calls: kInvalidArgument for a bad key (names that start with ".datashard-"
-/// and end in ".tmp" are the stores' own, and never listed), kDenied, kUnavailable.
+/// and end in ".tmp", or start with ".datashard-tombstone-", are the stores' own, and never listed), kDenied, kUnavailable.
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
@@ -93,6 +112,9 @@ class ObjectStore {
   virtual Status PutIfAbsent(std::string_view key, ByteView body) = 0;
   /// Creates or replaces the object atomically: readers see the old or the new body. Not necessarily durable.
   virtual Status Replace(std::string_view key, ByteView body) = 0;
+  /// Replace with a small body that many objects share, for names that must stay taken while what they named goes. On a
+  /// directory with hard links it uses neither an inode nor a block. Repeating it is no error. Not necessarily durable.
+  virtual Status DropBody(std::string_view key, ByteView tombstone) = 0;
 
   /// Errors: kNotFound; kUnsupported for more than 2 GiB, here and in GetRange.
   virtual Result<Bytes> Get(std::string_view key) = 0;
@@ -107,6 +129,9 @@ class ObjectStore {
   virtual Result<std::vector<ObjectInfo>> List(std::string_view prefix) = 0;
   /// Removing what is not there is no error.
   virtual Status Delete(std::string_view key) = 0;
+  /// Follows the names that `accept` accepts directly in `directory_key`, which need not be there yet. Null where the
+  /// store has no such thing (memory, buckets).
+  virtual std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) = 0;
   /// The time by the clock that stamps objects.
   virtual Result<Instant> ServerTime() = 0;
 };

@@ -1,5 +1,6 @@
 #include "storage/posix_file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -71,6 +72,17 @@ Error IoError(int error_number, std::string_view action, std::string_view object
     case ELOOP: return InvalidArgument("cannot {} {}: too many symbolic links on its path", action, object);
     default: return FromErrno(error_number, fmt::format("cannot {} {}", action, object));
   }
+}
+
+Result<std::optional<FileIdentity>> IdentityAt(int fd, const std::string& name) {
+  struct statx info;
+  const int flags = AT_STATX_FORCE_SYNC | AT_SYMLINK_NOFOLLOW | (name.empty() ? AT_EMPTY_PATH : 0);
+  if (::statx(fd, name.c_str(), flags, STATX_INO, &info) != 0) {
+    // ESTALE: the file server has removed it.
+    if (errno == ENOENT || errno == ESTALE) return std::optional<FileIdentity>();
+    return IoError(errno, "look at", name.empty() ? "an open file" : name);
+  }
+  return std::optional(FileIdentity(info.stx_dev_major, info.stx_dev_minor, info.stx_ino));
 }
 
 Instant ModifiedTime(const struct stat& info) {

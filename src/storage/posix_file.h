@@ -3,7 +3,10 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "base/bytes.h"
@@ -59,5 +62,11 @@ int SyncDirectory(int fd);
 Error IoError(int error_number, std::string_view action, std::string_view object);
 
 Instant ModifiedTime(const struct stat& info);
+
+/// Which file it is: device (major, minor) and inode.
+using FileIdentity = std::tuple<uint32_t, uint32_t, uint64_t>;
+/// Of what `name` in the directory `fd` is ("": of `fd` itself), by the file server and not by a cache of its answers.
+/// Links are not followed. None where there is nothing (any more).
+Result<std::optional<FileIdentity>> IdentityAt(int fd, const std::string& name);
 
 }  // namespace datashard

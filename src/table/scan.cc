@@ -11,8 +11,8 @@ namespace datashard {
 namespace {
 
 /// The schema the rows of `snapshot` are shown in: its own where it names one.
-const Schema& SchemaOf(const iceberg::TableMetadata& metadata, const Snapshot* snapshot) {
-  if (snapshot != nullptr && snapshot->schema_id) {
+const Schema& SchemaOf(const iceberg::TableMetadata& metadata, const std::optional<Snapshot>& snapshot) {
+  if (snapshot && snapshot->schema_id) {
     if (const Schema* schema = metadata.FindSchema(*snapshot->schema_id)) return *schema;
   }
   return metadata.current_schema();
@@ -50,7 +50,7 @@ Result<ArrowStream> TableImpl::Scan(const ScanOptions& options) {
   if (options.threads < 0) return InvalidArgument("threads is {}; expected 0 (one per core) or more", options.threads);
   if (options.batch_rows < 0) return InvalidArgument("batch_rows is {}; expected 0 or more", options.batch_rows);
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, Current());
-  DS_ASSIGN_OR_RETURN(const Snapshot* snapshot, FindSnapshot(version, options.snapshot_id));
+  DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> snapshot, FindSnapshot(version, options.snapshot_id));
 
   data::ReadPlan plan;
   plan.schema = SchemaOf(version->metadata, snapshot);
@@ -64,7 +64,7 @@ Result<ArrowStream> TableImpl::Scan(const ScanOptions& options) {
   const auto mapping = version->metadata.properties.find("schema.name-mapping.default");
   if (mapping != version->metadata.properties.end()) name_mapping = mapping->second;
 
-  if (snapshot != nullptr) {
+  if (snapshot) {
     DS_ASSIGN_OR_RETURN(const std::vector<ManifestFile> manifests, DataManifests(version, *snapshot));
     for (const ManifestFile& manifest : manifests) {
       DS_ASSIGN_OR_RETURN(const ManifestCache::Entries entries, EntriesOf(version, manifest));

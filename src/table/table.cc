@@ -1,9 +1,8 @@
 #include "datashard/table.h"
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "base/uri.h"
+#include "catalog/history.h"
 #include "catalog/table_files.h"
 #include "commit/append_files.h"
 #include "iceberg/manifest.h"
@@ -49,15 +48,18 @@ Result<std::unique_ptr<Table>> Table::Open(std::string_view path) {
   return Opened(std::move(impl));
 }
 
-Result<std::unique_ptr<Table>> CreateTableOn(std::shared_ptr<ObjectStore> store, Outside outside, CreateOptions options) {
+Result<std::unique_ptr<Table>> CreateTableOn(std::shared_ptr<ObjectStore> store, Outside outside, CreateOptions options,
+                                             catalog::VersionLimits limits) {
   if (options.schema) DS_RETURN_IF_ERROR(options.schema->Validate());
   std::string path = store->root_uri();
-  return Created(std::make_shared<TableImpl>(std::move(path), std::move(store), nullptr, outside), std::move(options));
+  return Created(std::make_shared<TableImpl>(std::move(path), std::move(store), nullptr, outside, limits),
+                 std::move(options));
 }
 
-Result<std::unique_ptr<Table>> OpenTableOn(std::shared_ptr<ObjectStore> store, Outside outside) {
+Result<std::unique_ptr<Table>> OpenTableOn(std::shared_ptr<ObjectStore> store, Outside outside,
+                                           catalog::VersionLimits limits) {
   std::string path = store->root_uri();
-  return Opened(std::make_shared<TableImpl>(std::move(path), std::move(store), nullptr, outside));
+  return Opened(std::make_shared<TableImpl>(std::move(path), std::move(store), nullptr, outside, limits));
 }
 
 bool Table::created() const { return impl_->created; }
@@ -99,44 +101,45 @@ Result<std::optional<Snapshot>> Table::current_snapshot() const {
 
 Result<std::optional<Snapshot>> Table::snapshot_by_id(int64_t snapshot_id) const {
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
-  const Snapshot* found = version->metadata.FindSnapshot(snapshot_id);
-  return found == nullptr ? std::nullopt : std::optional(*found);
+  return catalog::FindSnapshotById(*impl_->store, version->metadata, snapshot_id);
 }
 
 Result<std::optional<Snapshot>> Table::snapshot_as_of(int64_t timestamp_ms) const {
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
-  const iceberg::TableMetadata& metadata = version->metadata;
-  // The log says what was current when, rollbacks included; it may be missing, or cut at its start by an expiry.
-  const Snapshot* found = nullptr;
-  for (const iceberg::SnapshotLogEntry& entry : metadata.snapshot_log) {
-    if (entry.timestamp_ms > timestamp_ms) continue;
-    if (const Snapshot* snapshot = metadata.FindSnapshot(entry.snapshot_id)) found = snapshot;
-  }
-  if (metadata.snapshot_log.empty()) {
-    for (const auto& snapshot : metadata.snapshots) {
-      if (snapshot->timestamp_ms > timestamp_ms) continue;
-      if (found == nullptr || snapshot->timestamp_ms >= found->timestamp_ms) found = snapshot.get();
-    }
-  }
-  return found == nullptr ? std::nullopt : std::optional(*found);
+  return catalog::FindSnapshotAsOf(*impl_->store, version->metadata, timestamp_ms);
 }
 
-Result<std::vector<Snapshot>> Table::snapshots() const {
+Result<std::vector<Snapshot>> Table::snapshots(SnapshotListOptions options) const {
+  if (options.limit && *options.limit < 0) {
+    return InvalidArgument("limit is {}; expected 0 or more snapshots, or none for all", *options.limit);
+  }
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  if (options.limit) return catalog::NewestSnapshots(*impl_->store, version->metadata, *options.limit);
   std::vector<Snapshot> snapshots;
-  snapshots.reserve(version->metadata.snapshots.size());
-  for (const auto& snapshot : version->metadata.snapshots) snapshots.push_back(*snapshot);
-  // Files of other writers may list them in any order.
-  std::stable_sort(snapshots.begin(), snapshots.end(), [](const Snapshot& a, const Snapshot& b) {
-    return std::pair(a.sequence_number, a.timestamp_ms) < std::pair(b.sequence_number, b.timestamp_ms);
-  });
+  DS_RETURN_IF_ERROR(catalog::ForEachSnapshot(*impl_->store, version->metadata, [&](const Snapshot& snapshot) {
+    snapshots.push_back(snapshot);
+    return Result<bool>(true);
+  }));
   return snapshots;
+}
+
+Result<int64_t> Table::snapshot_count() const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  DS_ASSIGN_OR_RETURN(const std::vector<iceberg::HistoryEntry> archive, iceberg::HistoryOf(version->metadata));
+  auto count = static_cast<int64_t>(version->metadata.snapshots.size());
+  for (const iceberg::HistoryEntry& entry : archive) count += entry.range.count;
+  return count;
+}
+
+Status Table::ForEachSnapshot(const std::function<Result<bool>(const Snapshot&)>& visit) const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
+  return catalog::ForEachSnapshot(*impl_->store, version->metadata, visit);
 }
 
 Result<int64_t> Table::row_count(std::optional<int64_t> snapshot_id) const {
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
-  DS_ASSIGN_OR_RETURN(const Snapshot* snapshot, impl_->FindSnapshot(version, snapshot_id));
-  if (snapshot == nullptr) return 0;
+  DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> snapshot, impl_->FindSnapshot(version, snapshot_id));
+  if (!snapshot) return 0;
   DS_ASSIGN_OR_RETURN(const std::vector<ManifestFile> manifests, impl_->DataManifests(version, *snapshot));
   int64_t rows = 0;
   for (const ManifestFile& manifest : manifests) rows += manifest.added_rows_count + manifest.existing_rows_count;
@@ -145,12 +148,23 @@ Result<int64_t> Table::row_count(std::optional<int64_t> snapshot_id) const {
 
 Result<ArrowStream> Table::Scan(ScanOptions options) const { return impl_->Scan(options); }
 
-Result<std::optional<Snapshot>> Table::Append(ArrowStream rows, const std::optional<Schema>& schema,
-                                              const Interrupted& interrupted) {
-  Transaction transaction(impl_);
-  transaction.Begin();
-  DS_RETURN_IF_ERROR(transaction.Append(std::move(rows), schema));
-  return transaction.Commit(interrupted);
+Result<std::optional<CommittedSnapshot>> Table::Append(ArrowStream rows, const std::optional<Schema>& schema,
+                                                       const Interrupted& interrupted) {
+  return impl_->Append(std::move(rows), schema, interrupted);
+}
+
+Result<std::optional<Schema>> Table::schema_for_append() const {
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->KnownWithSchema());
+  if (commit::IsSchemaless(version->metadata)) return std::optional<Schema>();
+  return std::optional(version->metadata.current_schema());
+}
+
+std::map<std::string, double> Table::metrics() const {
+  std::map<std::string, double> sums;
+  if (const MetricSums* metrics = impl_->metrics()) {
+    for (const auto& [name, sum] : metrics->Read()) sums[name] = sum;
+  }
+  return sums;
 }
 
 std::unique_ptr<Transaction> Table::NewTransaction() { return std::make_unique<Transaction>(impl_); }

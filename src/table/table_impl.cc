@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/uri.h"
+#include "catalog/history.h"
 #include "catalog/table_files.h"
 #include "commit/append_files.h"
 
@@ -47,12 +48,12 @@ void ManifestCache::Add(const std::string& path, Entries entries) {
 }
 
 TableImpl::TableImpl(std::string path, std::shared_ptr<ObjectStore> store,
-                     std::unique_ptr<TableSurroundings> surroundings, Outside outside)
+                     std::unique_ptr<TableSurroundings> surroundings, Outside outside, catalog::VersionLimits limits)
     : path(std::move(path)),
       store(std::move(store)),
       surroundings_(std::move(surroundings)),
       outside(outside),
-      catalog(this->store, outside),
+      catalog(this->store, outside, limits),
       committer(this->store, catalog, outside) {}
 
 Status TableImpl::Open() {
@@ -79,7 +80,7 @@ Status TableImpl::Create(CreateOptions options) {
     const std::unique_ptr<WriteGroup> group = store->NewWriteGroup();
     DS_ASSIGN_OR_RETURN(const auto prepared, catalog.Prepare(1, std::move(first), *group));
     DS_RETURN_IF_ERROR(group->Sync());
-    DS_ASSIGN_OR_RETURN(const catalog::Published published, catalog.Publish(prepared));
+    DS_ASSIGN_OR_RETURN(const catalog::Published published, catalog.Publish(prepared, /*base=*/nullptr));
     if (published == catalog::Published::kWon) {
       catalog.AdvanceHint(1);
       Remember(prepared.version);
@@ -99,12 +100,16 @@ Status TableImpl::Create(CreateOptions options) {
   return {};
 }
 
+catalog::VersionPtr TableImpl::Known() {
+  const commit::GroupCommitter* const group = group_made_.load();
+  catalog::VersionPtr committed = group != nullptr ? group->newest() : nullptr;
+  std::lock_guard lock(mutex_);
+  if (committed != nullptr && (current_ == nullptr || committed->number > current_->number)) current_ = std::move(committed);
+  return current_;
+}
+
 Result<catalog::VersionPtr> TableImpl::Current() {
-  catalog::VersionPtr known;
-  {
-    std::lock_guard lock(mutex_);
-    known = current_;
-  }
+  const catalog::VersionPtr known = Known();
   DS_ASSIGN_OR_RETURN(catalog::VersionPtr newest, catalog.Refresh(known));
   if (newest != known) Remember(newest);
   return newest;
@@ -115,10 +120,14 @@ void TableImpl::Remember(const catalog::VersionPtr& version) {
   if (current_ == nullptr || version->number > current_->number) current_ = version;
 }
 
-Result<const Snapshot*> TableImpl::FindSnapshot(const catalog::VersionPtr& version,
-                                                std::optional<int64_t> snapshot_id) const {
-  if (!snapshot_id) return version->metadata.current_snapshot();
-  if (const Snapshot* found = version->metadata.FindSnapshot(*snapshot_id)) return found;
+Result<std::optional<Snapshot>> TableImpl::FindSnapshot(const catalog::VersionPtr& version,
+                                                        std::optional<int64_t> snapshot_id) const {
+  if (!snapshot_id) {
+    const Snapshot* current = version->metadata.current_snapshot();
+    return current == nullptr ? std::nullopt : std::optional(*current);
+  }
+  DS_ASSIGN_OR_RETURN(std::optional<Snapshot> found, catalog::FindSnapshotById(*store, version->metadata, *snapshot_id));
+  if (found) return found;
   return InvalidArgument("the table at {} has no snapshot {}; snapshots() lists those it has", store->root_uri(),
                          *snapshot_id)
       .About(ErrorSubject::kSnapshot);

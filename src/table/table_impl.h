@@ -1,6 +1,7 @@
 // The state behind Table and Transaction, and the ways to build one on a given store (tests, simulations).
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -11,6 +12,7 @@
 #include "base/outside.h"
 #include "catalog/directory_catalog.h"
 #include "commit/committer.h"
+#include "commit/group_committer.h"
 #include "datashard/table.h"
 #include "storage/object_store.h"
 
@@ -39,7 +41,7 @@ class ManifestCache {
 class TableImpl {
  public:
   TableImpl(std::string path, std::shared_ptr<ObjectStore> store, std::unique_ptr<TableSurroundings> surroundings,
-            Outside outside);
+            Outside outside, catalog::VersionLimits limits = {});
 
   /// Makes version 1, or opens what is there, as Table::Create says. Sets `created`.
   Status Create(CreateOptions options);
@@ -50,8 +52,9 @@ class TableImpl {
   /// Remembers a version that is known to be newest or nearly so.
   void Remember(const catalog::VersionPtr& version);
 
-  /// The snapshot with this id, or the current one; null for an empty table. Errors: kInvalidArgument (kSnapshot).
-  Result<const Snapshot*> FindSnapshot(const catalog::VersionPtr& version, std::optional<int64_t> snapshot_id) const;
+  /// The snapshot with this id, archived ones too, or the current one; none for an empty table.
+  /// Errors: kInvalidArgument (kSnapshot); kCorruption (kMetadata) of the archive.
+  Result<std::optional<Snapshot>> FindSnapshot(const catalog::VersionPtr& version, std::optional<int64_t> snapshot_id) const;
   /// The data manifests of a snapshot. Errors: kUnsupported where it has live delete files.
   Result<std::vector<ManifestFile>> DataManifests(const catalog::VersionPtr& version, const Snapshot& snapshot) const;
   Result<ManifestCache::Entries> EntriesOf(const catalog::VersionPtr& version, const ManifestFile& manifest);
@@ -59,6 +62,22 @@ class TableImpl {
   Result<std::string> KeyOfUserPath(std::string_view path);
 
   Result<ArrowStream> Scan(const ScanOptions& options);
+
+  /// As Table::Append says.
+  Result<std::optional<CommittedSnapshot>> Append(ArrowStream rows, const std::optional<Schema>& given,
+                                                  const Interrupted& interrupted);
+  /// Files of one snapshot, written into a group that is not synced yet, and what they were planned on.
+  struct StagedFiles {
+    std::vector<DataFile> files;
+    Schema schema;
+    catalog::VersionPtr base;
+  };
+  /// Publishes them, as a transaction or as a plain append (`kind`). After an error the files are still there.
+  Result<CommittedSnapshot> CommitFiles(StagedFiles staged, WriteGroup& group, commit::PayloadKind kind,
+                                        const Interrupted& interrupted);
+  /// The newest version that is known without a look, if it has a schema; else the newest there is.
+  Result<catalog::VersionPtr> KnownWithSchema();
+  const MetricSums* metrics() const { return surroundings_ ? &surroundings_->metrics : nullptr; }
 
   const std::string path;
   const std::shared_ptr<ObjectStore> store;
@@ -73,13 +92,25 @@ class TableImpl {
   commit::Committer committer;
 
  private:
+  catalog::VersionPtr Known();
+  commit::GroupCommitter& group_committer(const catalog::VersionPtr& known);
+  Result<std::unique_ptr<ring::Ring>> OpenRing(std::string_view table_uuid) const;
+  Result<std::optional<CommittedSnapshot>> AppendAsFile(ArrowStream conformed, Schema schema, const catalog::VersionPtr& base,
+                                                        const Interrupted& interrupted);
+  void DropUnnamed(const std::string& key);
+
+  std::once_flag group_once_;
+  std::unique_ptr<commit::GroupCommitter> group_;
+  std::atomic<commit::GroupCommitter*> group_made_ = nullptr;  // for those who only look
   ManifestCache manifests_;
   std::mutex mutex_;
   catalog::VersionPtr current_;
 };
 
 /// A table on a store of the caller's, with the caller's clock and randomness, which must outlive it.
-Result<std::unique_ptr<Table>> CreateTableOn(std::shared_ptr<ObjectStore> store, Outside outside, CreateOptions options);
-Result<std::unique_ptr<Table>> OpenTableOn(std::shared_ptr<ObjectStore> store, Outside outside);
+Result<std::unique_ptr<Table>> CreateTableOn(std::shared_ptr<ObjectStore> store, Outside outside, CreateOptions options,
+                                             catalog::VersionLimits limits = {});
+Result<std::unique_ptr<Table>> OpenTableOn(std::shared_ptr<ObjectStore> store, Outside outside,
+                                           catalog::VersionLimits limits = {});
 
 }  // namespace datashard

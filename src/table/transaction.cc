@@ -1,61 +1,11 @@
 // Transactions: rows are written to data files as they come, and named by one snapshot at Commit.
-#include <algorithm>
-
 #include "base/error.h"
 #include "commit/append_files.h"
 #include "data/data_file.h"
-#include "datashard/rows.h"
+#include "table/schema_for_rows.h"
 #include "table/table_impl.h"
 
 namespace datashard {
-namespace {
-
-/// Same names, types and nullability, in whatever order.
-bool SameColumns(const Schema& table, const Schema& given) {
-  return table.fields.size() == given.fields.size() &&
-         std::all_of(given.fields.begin(), given.fields.end(), [&](const Field& field) {
-           const Field* own = table.Find(field.name);
-           return own != nullptr && own->type == field.type && own->required == field.required;
-         });
-}
-
-std::string ColumnsOf(const Schema& schema) {
-  std::string text;
-  for (const Field& field : schema.fields) {
-    text += fmt::format("{}{} {}{}", text.empty() ? "" : ", ", field.name, field.type.ToString(),
-                        field.required ? " required" : "");
-  }
-  return text;
-}
-
-/// The schema the rows are written in: the table's, or what a schema-less table is to adopt.
-Result<Schema> SchemaForRows(const iceberg::TableMetadata& metadata, const std::optional<Schema>& staged,
-                             const std::optional<Schema>& given, ArrowStream& rows) {
-  if (given) DS_RETURN_IF_ERROR(given->Validate());
-  const bool schemaless = commit::IsSchemaless(metadata);
-  if (!schemaless || staged) {
-    const Schema& own = staged ? *staged : metadata.current_schema();
-    if (given && !SameColumns(own, *given)) {
-      return InvalidArgument("the schema given differs from the table's. Table: {}. Given: {}. Nothing was appended",
-                             ColumnsOf(own), ColumnsOf(*given))
-          .About(ErrorSubject::kSchema);
-    }
-    return own;
-  }
-  if (given) return *given;
-  ArrowSchemaHandle columns;
-  const int code = rows->get_schema(rows.get(), columns.get());
-  if (code != 0) return data::StreamError(*rows.get(), code);
-  DS_ASSIGN_OR_RETURN(Schema inferred, InferSchema(*columns.get()));
-  if (inferred.fields.empty()) {
-    return InvalidArgument("{} has no schema yet and the rows have no columns to take one from", metadata.location)
-        .About(ErrorSubject::kSchema);
-  }
-  DS_RETURN_IF_ERROR(inferred.Validate());
-  return inferred;
-}
-
-}  // namespace
 
 struct Transaction::Staged {
   catalog::VersionPtr base;
@@ -93,23 +43,23 @@ Status Transaction::Append(ArrowStream rows, const std::optional<Schema>& schema
   return {};
 }
 
-Result<std::optional<Snapshot>> Transaction::Commit(const Interrupted& interrupted) {
+Result<std::optional<CommittedSnapshot>> Transaction::Commit(const Interrupted& interrupted) {
   if (!is_active()) return InvalidArgument("Transaction is not active: call Begin first");
   if (staged_->files.empty()) {
     Rollback();
-    return std::optional<Snapshot>();
+    return std::optional<CommittedSnapshot>();
   }
-  const commit::AppendFiles change(std::move(staged_->files), std::move(*staged_->schema));
-  Result<catalog::VersionPtr> published = impl_->committer.Commit(change, staged_->base, *staged_->group, interrupted);
-  if (!published.ok()) {
+  Result<CommittedSnapshot> committed =
+      impl_->CommitFiles({.files = std::move(staged_->files), .schema = std::move(*staged_->schema), .base = staged_->base},
+                         *staged_->group, commit::PayloadKind::kTransaction, interrupted);
+  if (!committed.ok()) {
     // An open outcome keeps every file; in all other cases nothing names them and nothing ever will.
-    if (published.kind() == ErrorKind::kCommitUnknown) staged_->keys.clear();
+    if (committed.kind() == ErrorKind::kCommitUnknown) staged_->keys.clear();
     Rollback();
-    return std::move(published).error();
+    return std::move(committed).error();
   }
   staged_.reset();
-  impl_->Remember(*published);
-  return std::optional(*(*published)->metadata.current_snapshot());
+  return std::optional(*committed);
 }
 
 bool Transaction::Rollback() {

@@ -308,6 +308,31 @@ class TestTime:
         assert current.manifest_list.startswith("metadata/") and (Path(people.table_path) / current.manifest_list).exists()
         assert current.parent_snapshot_id == first["snapshot_id"] and current.schema_id is not None
 
+    def test_the_newest_snapshots(self, people):
+        both = people.snapshots()
+        assert people.snapshots(limit=1) == both[1:] and people.snapshots(2) == people.snapshots(limit=9) == both
+        assert people.snapshots(limit=0) == [] and people.snapshots(limit=None) == both
+        for bad in (-1, 2**70, "x", 1.5):
+            with pytest.raises(ValueError, match="limit"):
+                people.snapshots(limit=bad)
+
+    @pytest.mark.slow
+    def test_archived_snapshots(self, tmp_path, schema_of):
+        table = datashard.create_table(str(tmp_path / "t"), schema_of(id="long"),
+                                       properties={"datashard.history.window-bytes": "0"})
+        for number in range(140):
+            table.append_records([{"id": number}])
+        metadata = table.metadata_manager.refresh()
+        assert "datashard.history" in metadata.properties and metadata.properties["gc.enabled"] == "false"
+        assert metadata.snapshot_log[0].snapshot_id != table.snapshots()[0]["snapshot_id"]
+        every = table.snapshots()
+        assert [s["summary"]["total-records"] for s in every] == [str(n + 1) for n in range(140)]
+        for number in (0, 31, 32, 139):
+            found = table.time_travel(snapshot_id=every[number]["snapshot_id"])
+            assert found.timestamp_ms == every[number]["timestamp_ms"]
+            assert [r["id"] for r in table.scan(snapshot_id=found.snapshot_id)] == list(range(number + 1))
+        assert table.time_travel(timestamp=every[3]["timestamp_ms"]).timestamp_ms == every[3]["timestamp_ms"]
+
     def test_rows_of_any_snapshot(self, people):
         first, second = (s["snapshot_id"] for s in people.snapshots())
         assert [r["id"] for r in people.scan(snapshot_id=first)] == [1, 2]

@@ -32,7 +32,8 @@ def test_threads_share_a_table(make):
         for counts in (done.result() for done in reads):
             assert counts == sorted(counts)
     assert sorted(r["id"] for r in table.scan()) == sorted(w * 1000 + n for w in range(4) for n in range(8))
-    assert len(table.snapshots()) == 32
+    # Appends that wait at the same moment share a snapshot; each of its own would be the most.
+    assert 8 <= len(table.snapshots()) <= 32
 
 
 def test_the_gil_is_free_while_files_are_read(make):

@@ -1,84 +1,113 @@
-"""Many real processes on one table, some of them killed: what was acknowledged is there once, and nothing is there twice."""
+"""The product's own stress, dev/stress.py, in short runs: what was acknowledged is there once, and nothing is there twice."""
 
 from __future__ import annotations
 
-import collections
+import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import datashard
+import pytest
 
-WRITER = Path(__file__).with_name("writer.py")
-SCHEMA = datashard.Schema(schema_id=1, fields=[
-    {"id": 1, "name": "id", "type": "long", "required": True},
-    {"id": 2, "name": "writer", "type": "int", "required": True},
-])
+STRESS = Path(__file__).resolve().parents[2] / "dev" / "stress.py"
+sys.path.insert(0, str(STRESS.parent))
 
+import stress_check  # noqa: E402
+from stress_writer import SCHEMA  # noqa: E402
 
-def start(table: Path, notes: Path, writer: int, count: int) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, str(WRITER), str(table), str(notes), str(writer), str(count)],
-                            stderr=subprocess.PIPE, text=True)
+pytestmark = pytest.mark.slow
 
 
-def ids_in(table: Path) -> collections.Counter:
-    return collections.Counter(row["id"] for row in datashard.load_table(str(table)).scan(columns=["id"]))
-
-
-def test_12_processes_lose_nothing(tmp_path):
-    table, appends = tmp_path / "t", 50
-    datashard.create_table(str(table), SCHEMA)
-    writers = [start(table, tmp_path / f"notes-{w}", w, appends) for w in range(12)]
-    for process in writers:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors
-    found = ids_in(table)
-    assert found == collections.Counter(w * 1_000_000 + n for w in range(12) for n in range(appends))
-    assert datashard.load_table(str(table)).row_count() == 600
-    # Every append is a snapshot of its own, and the files of lost races were cleaned away.
-    assert len(datashard.load_table(str(table)).snapshots()) == 600
-    assert len(list((table / "data").glob("*.parquet"))) == 600
-    assert len(list((table / "metadata" / "m").rglob("snap-*.avro"))) == 600
-
-
-def test_8_processes_under_kill_9_keep_every_acknowledged_row_once(tmp_path):
-    seed = int(os.environ.get("DATASHARD_SEED", time.time_ns() % 1_000_000))
+def stress(*arguments: str, status: int = 0) -> dict:
+    seed = os.environ.get("DATASHARD_SEED", str(time.time_ns() % 1_000_000))
     print(f"replay with DATASHARD_SEED={seed}")
-    choice = random.Random(seed)
-    table = tmp_path / "t"
-    datashard.create_table(str(table), SCHEMA)
-    names = iter(range(1000))
-    running: dict[int, subprocess.Popen] = {}
-    killed = 0
-    until = time.monotonic() + 12
-    while time.monotonic() < until:
-        while len(running) < 8:
-            writer = next(names)
-            running[writer] = start(table, tmp_path / f"notes-{writer}", writer, 100_000)
-        time.sleep(choice.uniform(0.1, 0.6))
-        writer = choice.choice(sorted(running))
-        process = running.pop(writer)
-        assert process.poll() is None, f"writer {writer} ended by itself: {process.stderr.read()}"
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        killed += 1
-    for process in running.values():
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert killed >= 10
+    done = subprocess.run([sys.executable, str(STRESS), "--json", "--seed", seed, *arguments],
+                          capture_output=True, text=True, timeout=280)
+    assert done.returncode == status, done.stdout + done.stderr
+    return json.loads(done.stdout)
 
-    found = ids_in(table)
-    assert max(found.values()) == 1, "a row is there twice"
-    acknowledged = {int(line) for notes in tmp_path.glob("notes-*") for line in notes.read_text().split()}
-    assert len(acknowledged) > 50, "the writers hardly got anywhere"
-    assert acknowledged <= set(found), f"lost: {sorted(acknowledged - set(found))[:10]}"
-    # A row that is there without a note belongs to the append its writer was killed in: at most one each.
-    extra = collections.Counter(row // 1_000_000 for row in set(found) - acknowledged)
-    assert all(count == 1 for count in extra.values()), extra
+
+def test_12_processes_lose_nothing_where_a_plain_file_does(tmp_path):
+    table = tmp_path / "t"
+    result = stress("--appends", "50", "--plain-files", "--table", str(table))
+    found = result["table"]
+    assert (found["expected"], found["found"], found["lost"], found["repeated"], found["errors"]) == (600, 600, 0, 0, 0)
+    assert found["snapshots_read"] == 6
+    assert result["plain_file"]["lost"] > 0
+    opened = datashard.load_table(str(table))
+    assert opened.row_count() == 600
+    # Appends of one group may share a snapshot and its files; the files of lost races were cleaned away.
+    snapshots = len(opened.snapshots())
+    assert len(list((table / "data").glob("*.parquet"))) == snapshots
+    assert len(list((table / "metadata" / "m").rglob("snap-*.avro"))) == snapshots
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "fork"])
+def test_killed_and_stopped_writers_keep_every_acknowledged_row_once(tmp_path, start_method):
+    table = tmp_path / "t"
+    found = stress("--processes", "8", "--appends", "1500", "--kill-every", "0.3", "--stop-every", "0.7",
+                   "--start-method", start_method, "--table", str(table))["table"]
+    assert found["killed"] >= 5 and found["stopped"] >= 1
+    assert found["lost"] == found["repeated"] == found["strays"] == found["errors"] == 0
+    assert found["cut_off"] <= found["killed"] and found["expected"] + found["cut_off"] == 12_000
     # The table goes on: the next writer is not in anybody's way.
     datashard.load_table(str(table)).append_records([{"id": 999_999_999, "writer": 0}])
-    assert ids_in(table)[999_999_999] == 1
+    assert datashard.load_table(str(table)).scan(filter={"id": 999_999_999}, columns=["writer"]) == [{"writer": 0}]
+
+
+def test_threads_and_processes_together():
+    found = stress("--processes", "4", "--threads", "3", "--appends", "1500", "--kill-every", "0.5")["table"]
+    assert found["expected"] + found["cut_off"] == 6000 and found["cut_off"] <= 3 * found["killed"]
+    assert found["killed"] >= 1
+
+
+def test_a_lost_a_repeated_and_a_stray_row_are_found(tmp_path):
+    table = datashard.create_table(str(tmp_path / "t"), SCHEMA)
+    for row in (1, 2, 2, 4):
+        table.append_records([{"id": row, "writer": 0}])
+    result = stress_check.verdict(table, acknowledged={1, 2, 3}, skipped={5}, raised={}, died=[], snapshots=1,
+                                  choice=random.Random(1))
+    assert (result["lost"], result["repeated"], result["strays"], result["ok"]) == (1, 1, 1, False)
+    assert "WRONG" in stress_check.table_lines(result | {"killed": 0, "stopped": 0, "seconds": 1.0, "seed": 1,
+                                                         "appends_per_second": 4.0})
+
+
+def test_a_row_cut_off_by_a_kill_may_be_there_and_an_append_that_raised_is_an_error(tmp_path):
+    table = datashard.create_table(str(tmp_path / "t"), SCHEMA)
+    for row in (1, 2):
+        table.append_records([{"id": row, "writer": 0}])
+    cut_off = stress_check.verdict(table, {1}, {2, 3}, {}, [], 1, random.Random(1))
+    assert cut_off["ok"] and (cut_off["cut_off"], cut_off["cut_off_there"]) == (2, 1)
+    raised = stress_check.verdict(table, {1}, set(), {2: "Conflict: late"}, [], 1, random.Random(1))
+    assert not raised["ok"] and raised["lost"] == 0 and raised["error_examples"] == ["row 2: Conflict: late"]
+
+
+def test_an_append_that_returns_without_appending_ends_the_program_with_status_1():
+    program = f"""
+import sys
+sys.path.insert(0, {str(STRESS.parent)!r})
+import datashard, stress
+append = datashard.Table.append_records
+datashard.Table.append_records = lambda table, rows: True if rows[0]["id"] == 7 else append(table, rows)
+sys.argv[1:] = ["--processes", "2", "--appends", "6", "--start-method", "fork", "--json"]
+stress.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)["table"]
+    assert (found["expected"], found["found"], found["lost"], found["ok"]) == (12, 11, 1, False)
+
+
+@pytest.mark.parametrize(("arguments", "says"), [
+    (["--processes", "0"], "--processes must be at least 1"),
+    (["--appends", "10", "--threads", "3"], "cannot be shared evenly by 3 threads"),
+    (["--kill-every", "0"], "--kill-every must be more than 0 seconds"),
+    (["--table", "."], "exists already"),
+])
+def test_a_wrong_option_is_refused_with_its_name(arguments, says):
+    done = subprocess.run([sys.executable, str(STRESS), *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and says in done.stderr

@@ -1,0 +1,111 @@
+"""The tables and verdicts of the benchmark `commit`."""
+
+from __future__ import annotations
+
+import collections
+import statistics
+
+OURS = "datashard (this)"
+OURS_CPP = "datashard (this), C++"
+SQLITE = "SQLite"
+LOG = "shared log"
+RELEASED = "datashard 0.11.2"
+BARE = "four bare files, C++"
+
+# Ours must reach at least `times` times the rate of `system`, with `writers` writers.
+RATES = [(12, SQLITE, 2), (12, LOG, 0.3), (12, RELEASED, 200), (1, BARE, 0.7)]
+FAIRNESS_WRITERS = 12
+FASTEST_TO_SLOWEST_MAX = 2
+P99_TO_MEDIAN_MAX = 10
+P99_TO_LOG_MAX = 1.5
+
+
+def rate(runs: list, seconds: float) -> float:
+    return statistics.mean(sum(run.counts) / seconds for run in runs)
+
+
+def unfairness(runs: list) -> float:
+    """The fastest writer's count over the slowest one's, in the worst run."""
+    return max(max(run.counts) / min(run.counts) if min(run.counts) else float("inf") for run in runs)
+
+
+def percentiles(runs: list) -> tuple[float, float]:
+    """Median and 99th percentile of the latencies of all runs, in seconds; infinite where nothing was acknowledged."""
+    values = sorted(value for run in runs for value in run.latencies)
+    if not values:
+        return float("inf"), float("inf")
+    return values[len(values) // 2], values[min(len(values) - 1, int(len(values) * 0.99))]
+
+
+def table(writers: int, rows: dict[str, list], seconds: float) -> list[str]:
+    own = rate(rows[OURS], seconds) if OURS in rows else None
+    out = [f"**{writers} writer{'s' if writers > 1 else ''}**", "",
+           "| system | commits/s | ours is | fastest / slowest writer | median ms | p99 ms | p99 / median | raised | lost | repeated |",
+           "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
+    for name, runs in rows.items():
+        commits = rate(runs, seconds)
+        median, high = percentiles(runs)
+        times = f"{own / commits:.2f}x" if own is not None and commits else "–"
+        raised = sum(run.raised for run in runs)
+        there = sum(run.raised_there for run in runs)
+        out.append(f"| {name} | {commits:,.1f} | {times} | {_number(unfairness(runs))} | {median * 1e3:.2f} | {high * 1e3:.2f} "
+                   f"| {high / median:.1f} | {raised:,}{f' ({there:,} there)' if there else ''} "
+                   f"| {sum(run.lost for run in runs):,} | {sum(run.repeated for run in runs):,} |")
+    return [*out, ""]
+
+
+def verdicts(results: dict[int, dict[str, list]], seconds: float) -> list[str]:
+    out = []
+
+    def verdict(writers: int, text: str, target: str, reached: bool) -> None:
+        out.append(f"- {writers} writer{'s' if writers > 1 else ''}: {text} (target: {target}) {'reached' if reached else 'MISSED'}")
+
+    for writers, system, times in RATES:
+        rows = results.get(writers, {})
+        if OURS not in rows or system not in rows or not rate(rows[system], seconds):
+            continue
+        ratio = rate(rows[OURS], seconds) / rate(rows[system], seconds)
+        verdict(writers, f"{ratio:.2f}x the rate of {system}", f"at least {times:g}x", ratio >= times)
+    rows = results.get(FAIRNESS_WRITERS, {})
+    if OURS in rows:
+        spread = unfairness(rows[OURS])
+        verdict(FAIRNESS_WRITERS, f"the fastest writer made {_number(spread)}x the commits of the slowest",
+                f"at most {FASTEST_TO_SLOWEST_MAX}x", spread <= FASTEST_TO_SLOWEST_MAX)
+        median, high = percentiles(rows[OURS])
+        tail = high / median
+        target, reached = f"below {P99_TO_MEDIAN_MAX}x", tail < P99_TO_MEDIAN_MAX
+        if LOG in rows:
+            log_median, log_high = percentiles(rows[LOG])
+            log_tail = log_high / log_median
+            target += f", or at most {P99_TO_LOG_MAX}x the {log_tail:.1f}x of the {LOG}"
+            reached = reached or tail <= P99_TO_LOG_MAX * log_tail
+        verdict(FAIRNESS_WRITERS, f"the 99th percentile is {tail:.1f}x the median", target, reached)
+    return out
+
+
+def report(results: dict[int, dict[str, list]], seconds: float) -> str:
+    """results: number of writers → system → its runs."""
+    out = []
+    for writers, rows in results.items():
+        out += table(writers, rows, seconds)
+    lines = verdicts(results, seconds)
+    if lines:
+        out += ["The Python figures against the targets:", "", *lines, ""]
+    messages: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    for rows in results.values():
+        for name, runs in rows.items():
+            for run in runs:
+                messages[name] += run.messages
+    raised = [f"- {name}, {count:,} times: `{_one_line(text)}`" for name, counter in messages.items()
+              for text, count in counter.most_common(2)]
+    if raised:
+        out += ["What was raised, most frequent first:", "", *raised]
+    return "\n".join(out).rstrip()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())
+
+
+def _number(value: float) -> str:
+    return "∞" if value == float("inf") else f"{value:.2f}"

@@ -1,0 +1,181 @@
+// A Hadoop catalog, imitated: it creates "<uuid>.metadata.json", looks whether the version exists, and renames.
+#include "catalog/foreign_writers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "base/error.h"
+#include "catalog/directory_catalog.h"
+#include "storage/temporary_directory.h"
+#include "support/matchers.h"
+
+namespace datashard::catalog {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Wall time is the machine's, as that stamps files; sleeping moves the other clock only, and tells.
+class HookedClock final : public Clock {
+ public:
+  Instant Now() override { return SystemClock().Now(); }
+  std::chrono::microseconds Monotonic() override { return slept; }
+  void Sleep(std::chrono::microseconds duration) override {
+    slept += duration;
+    if (on_sleep) on_sleep(slept);
+  }
+  std::chrono::microseconds slept{0};
+  std::function<void(std::chrono::microseconds)> on_sleep;
+};
+
+class ForeignWritersTest : public testing::Test {
+ protected:
+  TemporaryDirectory directory;
+  HookedClock clock;
+  VersionPtr published;
+  MetricSums metrics;
+  Outside outside{clock, SystemRandom(), metrics, SilentLog()};
+  std::shared_ptr<ObjectStore> store = OpenLocalStore(directory.path(), /*create=*/true).value();
+  DirectoryCatalog catalog{store, outside};
+  const std::string temporary = directory.path() + "/metadata/7c3f4d7e-0000-4000-8000-00000000abcd.metadata.json";
+
+  static iceberg::TableMetadata Metadata(int64_t stamp) {
+    iceberg::TableMetadata metadata;
+    metadata.table_uuid = "7c3f4d7e-0000-4000-8000-000000000001";
+    metadata.location = "file:///t";
+    metadata.last_updated_ms = stamp;
+    metadata.schemas.push_back({});
+    metadata.partition_specs.push_back({});
+    metadata.sort_orders.push_back({});
+    // One snapshot per version, so that it can be traced.
+    for (int64_t number = 1; number <= stamp % 100; ++number) {
+      auto snapshot = std::make_shared<Snapshot>();
+      snapshot->snapshot_id = number == stamp % 100 ? stamp : number;
+      snapshot->sequence_number = number;
+      snapshot->manifest_list = "file:///t/metadata/list.avro";
+      snapshot->summary = {{"operation", "append"}};
+      metadata.last_sequence_number = number;
+      if (number > 1) snapshot->parent_snapshot_id = number - 1;
+      metadata.current_snapshot_id = snapshot->snapshot_id;
+      metadata.refs["main"].snapshot_id = snapshot->snapshot_id;
+      metadata.snapshots.push_back(std::move(snapshot));
+    }
+    return metadata;
+  }
+  Result<Published> PublishOn(DirectoryCatalog& with, const VersionPtr& base, iceberg::TableMetadata metadata) {
+    const auto group = store->NewWriteGroup();
+    DS_ASSIGN_OR_RETURN(const auto prepared, with.Prepare(base ? base->number + 1 : 1, std::move(metadata), *group));
+    DS_RETURN_IF_ERROR(group->Sync());
+    published = prepared.version;
+    return with.Publish(prepared, base);
+  }
+  /// A base that is ours, so that nobody is waited for before the create.
+  VersionPtr First() {
+    EXPECT_THAT(PublishOn(catalog, nullptr, Metadata(1)), IsOk());
+    return published;
+  }
+  void SparkCreates(int64_t stamp) { std::ofstream(temporary) << iceberg::EncodeTableMetadata(Metadata(stamp)).value(); }
+  void SparkRenames(int64_t number) { fs::rename(temporary, directory.path() + "/" + VersionKey(number)); }
+  double Count(std::string_view name) {
+    const auto sums = metrics.Read();
+    const auto found = sums.find(name);
+    return found == sums.end() ? 0 : found->second;
+  }
+};
+
+TEST_F(ForeignWritersTest, OnlyUuidsAreHadoopsTemporaries) {
+  EXPECT_TRUE(IsHadoopTemporary("7c3f4d7e-0000-4000-8000-00000000abcd.metadata.json"));
+  EXPECT_TRUE(IsHadoopTemporary("7c3f4d7e-0000-4000-8000-00000000abcd.gz.metadata.json"));
+  for (const char* const name : {"v7.metadata.json", "v7.gz.metadata.json", "version-hint.text", ".v7.metadata.json.crc",
+                                 ".7c3f4d7e-0000-4000-8000-00000000abcd.metadata.json.crc", "00001-7c3f4d7e-0000-4000-8000-00000000abcd.metadata.json",
+                                 "7c3f4d7e-0000-4000-8000-00000000abcd-m0.avro", ""})
+    EXPECT_FALSE(IsHadoopTemporary(name)) << name;
+}
+
+TEST_F(ForeignWritersTest, NobodyIsWaitedForWhereNobodyIs) {
+  const VersionPtr base = First();
+  EXPECT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kWon);
+  EXPECT_EQ(clock.slept.count(), 0);
+  EXPECT_EQ(Count("datashard_foreign_waits_total"), 0);
+}
+
+TEST_F(ForeignWritersTest, AVersionThatIsReplacedIsNotAcknowledged) {
+  const VersionPtr base = First();
+  // Spark has looked before our create and is held before its rename.
+  SparkCreates(102);
+  clock.on_sleep = [&](auto slept) {
+    if (slept >= std::chrono::milliseconds(300) && fs::exists(temporary) && store->Head(VersionKey(2)).ok()) SparkRenames(2);
+  };
+  EXPECT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kLost);
+  EXPECT_EQ(Count("datashard_foreign_replacements_total"), 1);
+  EXPECT_GE(Count("datashard_foreign_waits_total"), 1);
+  ASSERT_OK_AND_ASSIGN(const VersionPtr now, catalog.Refresh(base));
+  EXPECT_EQ(now->number, 2);
+  EXPECT_EQ(now->metadata.current_snapshot_id, 102) << "Spark's version stands";
+  EXPECT_EQ(PublishOn(catalog, now, Metadata(3)).value(), Published::kWon);
+}
+
+TEST_F(ForeignWritersTest, ABaseThatMayBeReplacedIsNotBuiltUpon) {
+  const VersionPtr first = First();
+  SparkCreates(102);
+  // Another process of ours has published version 2 and waits; we have read it already.
+  ASSERT_THAT(store->PutIfAbsent(VersionKey(2), iceberg::EncodeTableMetadata(Metadata(2)).value()), IsOk());
+  ASSERT_OK_AND_ASSIGN(const VersionPtr unsettled, catalog.Refresh(first));
+  ASSERT_EQ(unsettled->number, 2);
+  clock.on_sleep = [&](auto) {
+    EXPECT_THAT(store->Head(VersionKey(3)), HasKind(ErrorKind::kNotFound));
+    if (fs::exists(temporary)) SparkRenames(2);
+  };
+  EXPECT_EQ(PublishOn(catalog, unsettled, Metadata(3)).value(), Published::kLost);
+  EXPECT_THAT(store->Head(VersionKey(3)), HasKind(ErrorKind::kNotFound));
+  EXPECT_EQ((*catalog.Refresh(unsettled))->metadata.current_snapshot_id, 102);
+}
+
+TEST_F(ForeignWritersTest, AWriterThatGivesUpIsWaitedForAndNoLonger) {
+  const VersionPtr base = First();
+  SparkCreates(102);
+  clock.on_sleep = [&](auto slept) {
+    if (slept >= std::chrono::milliseconds(50)) fs::remove(temporary);
+  };
+  EXPECT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kWon);
+  EXPECT_LT(clock.slept, std::chrono::milliseconds(200));
+  EXPECT_EQ(Count("datashard_foreign_waits_total"), 1);
+}
+
+TEST_F(ForeignWritersTest, LitterIsWaitedForOnce) {
+  const VersionPtr base = First();
+  SparkCreates(102);
+  EXPECT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kWon);
+  EXPECT_GT(clock.slept, std::chrono::seconds(4));
+  const auto slept = clock.slept;
+  ASSERT_OK_AND_ASSIGN(const VersionPtr second, catalog.Refresh(base));
+  EXPECT_EQ(PublishOn(catalog, second, Metadata(3)).value(), Published::kWon);
+  EXPECT_EQ(clock.slept, slept);
+  // Old litter costs a new process nothing; neither is a stamp from the future waited for longer than usual.
+  fs::last_write_time(temporary, fs::last_write_time(temporary) - std::chrono::hours(1));
+  DirectoryCatalog fresh(store, outside);
+  EXPECT_THAT(PublishOn(fresh, fresh.Load().value(), Metadata(4)), IsOk());
+  EXPECT_EQ(clock.slept, slept);
+  fs::last_write_time(temporary, fs::last_write_time(temporary) + std::chrono::hours(24));
+  DirectoryCatalog another(store, outside);
+  EXPECT_THAT(PublishOn(another, another.Load().value(), Metadata(5)), IsOk());
+  EXPECT_LT(clock.slept - slept, std::chrono::seconds(6));
+}
+
+TEST_F(ForeignWritersTest, ThePropertySaysThatNobodyElseWrites) {
+  const VersionPtr base = First();
+  SparkCreates(102);
+  iceberg::TableMetadata alone = Metadata(2);
+  alone.properties["datashard.foreign-writers"] = "no";
+  EXPECT_EQ(PublishOn(catalog, base, alone).value(), Published::kWon);
+  EXPECT_EQ(clock.slept.count(), 0);
+  alone.properties["datashard.foreign-writers"] = "perhaps";
+  EXPECT_THAT(PublishOn(catalog, base, alone), HasKind(ErrorKind::kInvalidArgument));
+  EXPECT_THAT(PublishOn(catalog, base, alone), HasMessage("expected 'auto' or 'no'"));
+}
+
+}  // namespace
+}  // namespace datashard::catalog

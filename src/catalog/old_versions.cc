@@ -1,0 +1,94 @@
+#include "catalog/old_versions.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "catalog/version_names.h"
+
+namespace datashard::catalog {
+namespace {
+
+/// The first of `first`..`last` for which `is` holds, given that it holds for all after one for which it holds; `last` + 1
+/// where it holds for none.
+template <typename Predicate>
+Result<int64_t> FirstWhere(int64_t first, int64_t last, Predicate is) {
+  int64_t end = last + 1;
+  while (first < end) {
+    const int64_t middle = first + (end - first) / 2;
+    DS_ASSIGN_OR_RETURN(const bool holds, is(middle));
+    (holds ? end : first) = holds ? middle : middle + 1;
+  }
+  return first;
+}
+
+}  // namespace
+
+Status OldVersions::Drop(int64_t head) {
+  if (head % limits_.every != 0) return {};
+  std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return {};
+  DS_RETURN_IF_ERROR(DropBodies(head));
+  return RemoveNames(head);
+}
+
+Status OldVersions::DropBodies(int64_t head) {
+  const int64_t last = head - limits_.bodies_min;
+  if (last < 1) return {};
+  if (oldest_body_ == 0) {
+    DS_ASSIGN_OR_RETURN(oldest_body_, FirstWhere(1, last, [&](int64_t number) -> Result<bool> {
+                          DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(store_, number));
+                          return info && !IsTombstone(*info);
+                        }));
+  }
+  DS_ASSIGN_OR_RETURN(const Instant now, store_.ServerTime());
+  for (int64_t done = 0; oldest_body_ <= last && done < limits_.batch; ++done) {
+    DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(store_, oldest_body_));
+    if (info && !IsTombstone(*info)) {
+      if (oldest_body_ > head - limits_.bodies_max && now - info->modified < limits_.body_age) return {};
+      DS_RETURN_IF_ERROR(store_.DropBody(info->key, kTombstone));
+    }
+    ++oldest_body_;
+  }
+  return {};
+}
+
+Status OldVersions::RemoveNames(int64_t head) {
+  // Never a name that still has a body: where dropping lags behind, removing does too.
+  const int64_t last = std::min(head - limits_.names, oldest_body_ - 1);
+  if (last < 1) return {};
+  if (oldest_name_ == 0) {
+    DS_ASSIGN_OR_RETURN(oldest_name_, FirstWhere(1, last, [&](int64_t number) -> Result<bool> {
+                          DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(store_, number));
+                          return info.has_value();
+                        }));
+  }
+  for (int64_t done = 0; oldest_name_ <= last && done < limits_.batch; ++done) {
+    for (const std::string& key : {VersionKey(oldest_name_), GzipVersionKey(oldest_name_)}) {
+      DS_RETURN_IF_ERROR(store_.Delete(key));
+      DS_RETURN_IF_ERROR(store_.Delete(ChecksumKey(key)));
+    }
+    ++oldest_name_;
+  }
+  return {};
+}
+
+Standing StandingOf(const iceberg::TableMetadata& ours, const iceberg::TableMetadata& head) {
+  if (ours.table_uuid != head.table_uuid) return Standing::kExcluded;
+  const Snapshot* const wanted = ours.current_snapshot();
+  if (wanted == nullptr) return Standing::kUnsaid;
+  std::map<int64_t, const Snapshot*> by_id;
+  for (const auto& snapshot : head.snapshots) by_id.emplace(snapshot->snapshot_id, snapshot.get());
+  if (by_id.contains(wanted->snapshot_id)) return Standing::kIncluded;
+  // Sequence numbers rise along the line of parents: once it is at ours or below, ours is not on it.
+  const Snapshot* step = head.current_snapshot();
+  for (size_t steps = 0; step != nullptr && steps <= by_id.size(); ++steps) {
+    if (wanted->sequence_number > 0 && step->sequence_number <= wanted->sequence_number) return Standing::kExcluded;
+    if (!step->parent_snapshot_id) break;
+    const auto parent = by_id.find(*step->parent_snapshot_id);
+    step = parent == by_id.end() ? nullptr : parent->second;
+  }
+  return Standing::kUnsaid;
+}
+
+}  // namespace datashard::catalog

@@ -1,0 +1,61 @@
+// What becomes of old versions: first their bodies go, and much later their names. A name that exists can not be created
+// again, so a writer that was stopped on an old base loses as it should.
+// Source: docs/design/0005-old-versions-and-foreign-writers.md.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "datashard/result.h"
+#include "iceberg/metadata.h"
+#include "storage/object_store.h"
+
+namespace datashard::catalog {
+
+/// What stands in for a dropped body: shorter than any table's metadata.
+inline constexpr std::string_view kTombstone = R"({"datashard-tombstone":1})";
+inline bool IsTombstone(const ObjectInfo& info) { return info.size_bytes == static_cast<int64_t>(kTombstone.size()); }
+
+struct VersionLimits {
+  int64_t bodies_min = 100;                        ///< the newest so many bodies stay
+  int64_t bodies_max = 1'000;                      ///< and up to so many while they are younger than:
+  std::chrono::microseconds body_age = std::chrono::seconds(5);
+  int64_t names = 100'000;                         ///< the newest so many names stay
+  int64_t every = 64;                              ///< versions between two rounds of dropping
+  int64_t batch = 256;                             ///< bodies, and names, per round at most
+  bool operator==(const VersionLimits&) const = default;
+};
+
+/// Callable from several threads and processes at once: all of them do the same, in ascending order.
+class OldVersions {
+ public:
+  OldVersions(ObjectStore& store, VersionLimits limits) : store_(store), limits_(limits) {}
+
+  /// After version `head` was published: every `limits.every`-th time, drops bodies and removes names that are due; does
+  /// nothing otherwise, and nothing while another thread is at it. Where the last round ended is remembered; a new process
+  /// finds it by halving (some 17 looks each). Errors: of storage; harmless, the next round tries again.
+  Status Drop(int64_t head);
+
+  const VersionLimits& limits() const { return limits_; }
+
+ private:
+  Status DropBodies(int64_t head);
+  Status RemoveNames(int64_t head);
+
+  ObjectStore& store_;
+  const VersionLimits limits_;
+  std::mutex mutex_;
+  // The oldest version that may still have a body, and a name; 0: not looked for yet.
+  int64_t oldest_body_ = 0;
+  int64_t oldest_name_ = 0;
+};
+
+enum class Standing { kIncluded, kExcluded, kUnsaid };
+/// Does the history of `head` include the snapshot that `ours` made current? Unsaid where its snapshots do not reach back
+/// that far, and where `ours` has none. Cost: the snapshots since, times a look-up.
+Standing StandingOf(const iceberg::TableMetadata& ours, const iceberg::TableMetadata& head);
+
+}  // namespace datashard::catalog

@@ -1,0 +1,273 @@
+#include "commit/group_committer.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/stopwatch.h"
+#include "commit/base_blob.h"
+
+namespace datashard::commit {
+namespace {
+
+constexpr int kNoSlot = -1;
+
+Error AnswerUnknown(const ObjectStore& store) {
+  return CommitUnknown("append to {}: the process that was committing it for this one could not find out whether the version "
+                       "was published; read the table before appending the rows again", store.root_uri());
+}
+
+}  // namespace
+
+GroupCommitter::GroupCommitter(std::shared_ptr<ObjectStore> store, Committer& committer, Outside outside,
+                               std::unique_ptr<ring::Ring> ring, GroupSettings settings)
+    : store_(std::move(store)), committer_(committer), outside_(outside), ring_(std::move(ring)), settings_(settings) {}
+
+catalog::VersionPtr GroupCommitter::newest() const {
+  std::lock_guard lock(mutex_);
+  return newest_;
+}
+
+void GroupCommitter::Remember(const catalog::VersionPtr& version) {
+  std::lock_guard lock(mutex_);
+  if (newest_ == nullptr || version->number > newest_->number) newest_ = version;
+}
+
+Result<Appended> GroupCommitter::Append(const ring::Label& label, const Bytes& payload, const catalog::VersionPtr& known,
+                                        const std::function<Status()>& interrupted) {
+  ring::Submission own{.slot = kNoSlot, .label = label, .payload = payload};
+  if (ring_ == nullptr || ring_->closed()) return PublishAlone("", std::move(own), known, interrupted);
+  // Who gets the lead at once never shows its rows to others, and so needs no mark: a writer on its own leaves none.
+  if (std::optional<ring::Leadership> lead = ring_->TryLead()) {
+    Result<Appended> led = Lead(*ring_, *lead, known, &own, interrupted);
+    lead.reset();
+    if (led.ok()) committer_.Tidy(led->reply.version);
+    return led;
+  }
+  Result<ring::Slot> slot = ring_->Acquire(static_cast<int64_t>(payload.size()));
+  if (!slot.ok()) return PublishAlone("", std::move(own), known, interrupted);
+  return AppendThrough(*ring_, *slot, label, payload, known, interrupted);
+}
+
+Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slot, const ring::Label& label,
+                                               const Bytes& payload, const catalog::VersionPtr& known,
+                                               const std::function<Status()>& interrupted) {
+  DS_ASSIGN_OR_RETURN(const CommitSettings commit_settings, SettingsOf(known->metadata));
+  Stopwatch watch(outside_);
+  DS_RETURN_IF_ERROR(slot.Submit(label, payload));
+  const auto start = outside_.clock.Monotonic();
+  auto looked_for_signals = start;
+  auto progressed = start;
+  uint64_t groups = ring.groups();
+  uint64_t term = ring.term();
+  for (;;) {
+    switch (slot.state()) {
+      case ring::SlotState::kAck:
+        watch.Lap("datashard_ring_wait_seconds");
+        return Appended{.reply = slot.reply()};
+      case ring::SlotState::kReplan: return Appended{.replan = true};
+      case ring::SlotState::kUnknown: return AnswerUnknown(*store_);
+      case ring::SlotState::kWait: break;
+      default:  // kRetry; or a slot that somebody has damaged: the marks make it safe to publish it here
+        outside_.metrics.Add("datashard_ring_retries_total", 1);
+        return PublishAlone(ring.id(), {.slot = slot.index(), .seq = slot.seq(), .label = label, .payload = payload}, known,
+                            interrupted);
+    }
+    if (auto lead = ring.TryLead()) {
+      // What goes wrong is told to every slot, this one among them.
+      const Result<Appended> led = Lead(ring, *lead, known, nullptr, {});
+      lead.reset();
+      if (led.ok()) committer_.Tidy(led->reply.version);
+      continue;
+    }
+    slot.Wait(settings_.signal_interval);
+    if (slot.state() != ring::SlotState::kWait) continue;
+
+    const auto now = outside_.clock.Monotonic();
+    if (ring.groups() != groups || ring.term() != term) {
+      groups = ring.groups();
+      term = ring.term();
+      progressed = now;
+    } else if (now - progressed >= settings_.patience) {
+      outside_.metrics.Add("datashard_ring_depositions_total", 1);
+      ring.Depose(term);
+    }
+    if (now - looked_for_signals < settings_.signal_interval) continue;
+    looked_for_signals = now;
+    if (interrupted) {
+      if (Status go_on = interrupted(); !go_on.ok()) {
+        return Withdraw(ring, slot, label, known, std::move(go_on).error());
+      }
+    }
+    if (now - start >= commit_settings.timeout) {
+      return Withdraw(ring, slot, label, known,
+                      Conflict("append to {}: not committed within {} s; nothing was committed. Try again, or raise table "
+                               "property datashard.commit.timeout", store_->root_uri(),
+                               std::chrono::duration_cast<std::chrono::seconds>(commit_settings.timeout).count()));
+    }
+  }
+}
+
+/// The wait ends with `reason`. A leader may hold a copy of the rows already, so "not committed" is only certain once the
+/// mark has risen without them.
+Result<Appended> GroupCommitter::Withdraw(ring::Ring& ring, ring::Slot& slot, const ring::Label& label,
+                                          const catalog::VersionPtr& known, Error reason) {
+  if (!slot.Withdraw()) {
+    if (slot.state() == ring::SlotState::kAck) return Appended{.reply = slot.reply()};
+    if (slot.state() == ring::SlotState::kReplan) return reason;
+    if (slot.state() == ring::SlotState::kUnknown) return AnswerUnknown(*store_);
+  }
+  outside_.metrics.Add("datashard_ring_withdrawals_total", 1);
+  ring::Label withdrawal = label;
+  withdrawal.kind = static_cast<int32_t>(PayloadKind::kWithdrawal);
+  const Result<Appended> raised =
+      PublishAlone(ring.id(), {.slot = slot.index(), .seq = slot.seq(), .label = withdrawal}, known, {});
+  if (!raised.ok()) {
+    return CommitUnknown("append to {}: it was given up ({}), and whether a version contains it could not be found out: {}",
+                         store_->root_uri(), reason.message(), raised.error().message());
+  }
+  if (raised->marked_before) return raised;  // a leader was faster: the rows are in
+  return reason;
+}
+
+Result<Appended> GroupCommitter::PublishAlone(const std::string& ring_id, ring::Submission item,
+                                              const catalog::VersionPtr& known,
+                                              const std::function<Status()>& interrupted) {
+  const auto group = store_->NewWriteGroup();
+  AppendGroup change(ring_id, !ring_id.empty() && ring_->registered(), {std::move(item)}, *store_, *group, outside_.random);
+  Result<Committed> committed = committer_.Commit(change, known, *group, {.interrupted = interrupted});
+  if (!committed.ok()) {
+    if (committed.kind() == ErrorKind::kFenced) return AnswerUnknown(*store_);
+    if (committed.kind() != ErrorKind::kCommitUnknown) change.DropAll();
+    return std::move(committed).error();
+  }
+  change.DropUnused();
+  Remember(committed->version);
+  committer_.Tidy(committed->version->number);
+  return OutcomeOf(change.answers().front());
+}
+
+Result<std::optional<Committed>> GroupCommitter::TryCommit(Change& change, const catalog::VersionPtr& known,
+                                                           WriteGroup& group, const std::function<Status()>& interrupted,
+                                                           bool beside_the_leader) {
+  const bool has_ring = ring_ != nullptr && !ring_->closed();
+  const bool wants_lead = has_ring && !beside_the_leader;
+  std::optional<ring::Leadership> lead = wants_lead ? ring_->TryLead() : std::nullopt;
+  if (wants_lead && !lead) return std::optional<Committed>();
+  const BaseGuess base = lead ? GuessBase(*ring_, known) : BaseGuess{.version = known};
+  Result<Committed> committed = committer_.Commit(change, base.version, group,
+                                                  {.known_is_newest = base.is_newest, .interrupted = interrupted});
+  if (!committed.ok()) {
+    if (has_ring && committed.kind() == ErrorKind::kCommitUnknown) ring_->Close();
+    return std::move(committed).error();
+  }
+  if (lead) {
+    LeaveBase(*ring_, *committed);
+    lead->CountGroup();
+    lead.reset();
+  }
+  Remember(committed->version);
+  committer_.Tidy(committed->version->number);
+  return std::optional(*std::move(committed));
+}
+
+void GroupCommitter::LeaveBase(ring::Ring& ring, const Committed& committed) {
+  if (!committed.metadata_body.empty()) ring.SetBase(committed.version->number, EncodeBase(committed));
+}
+
+GroupCommitter::BaseGuess GroupCommitter::GuessBase(ring::Ring& ring, const catalog::VersionPtr& known) {
+  BaseGuess guess{.version = newest()};
+  if (guess.version == nullptr || guess.version->number < known->number) guess.version = known;
+  const std::optional<ring::RingBase> base = ring.base();
+  if (!base) return guess;
+  if (base->version < guess.version->number) return guess;
+  if (base->version == guess.version->number) {
+    guess.is_newest = true;
+    return guess;
+  }
+  Result<DecodedBase> decoded = DecodeBase(base->version, base->blob);
+  // Anything odd about it: storage knows better.
+  if (!decoded.ok() || decoded->version->metadata.table_uuid != known->metadata.table_uuid) return guess;
+  if (const Snapshot* current = decoded->version->metadata.current_snapshot()) {
+    committer_.RememberManifests(current->manifest_list, std::move(decoded->manifests));
+  }
+  return {.version = std::move(decoded->version), .is_newest = true};
+}
+
+/// Waits a moment for those who were in the last group: they are likely on their way.
+void GroupCommitter::Gather(ring::Leadership& lead, size_t own) {
+  size_t expected = 0;
+  {
+    std::lock_guard lock(mutex_);
+    expected = last_group_size_;
+  }
+  if (expected <= own) return;
+  expected -= own;
+  const auto start = outside_.clock.Monotonic();
+  while (static_cast<size_t>(lead.CountWaiting()) < expected && outside_.clock.Monotonic() - start < settings_.gather) {
+    outside_.clock.Sleep(settings_.gather / 5);
+  }
+}
+
+Result<Appended> GroupCommitter::OutcomeOf(const AppendGroup::Answer& answer) const {
+  switch (answer.outcome) {
+    case AppendGroup::Outcome::kCommitted: return Appended{.marked_before = answer.marked_before, .reply = answer.reply};
+    case AppendGroup::Outcome::kReplan: return Appended{.replan = true};
+    case AppendGroup::Outcome::kBad: break;
+  }
+  return Internal("append to {}: the rows cannot be read back", store_->root_uri());
+}
+
+Result<Appended> GroupCommitter::Lead(ring::Ring& ring, ring::Leadership& lead, const catalog::VersionPtr& known,
+                                      const ring::Submission* own, const std::function<Status()>& interrupted) {
+  Gather(lead, own != nullptr ? 1 : 0);
+  std::vector<ring::Submission> items = lead.Take();
+  if (own != nullptr) items.push_back(*own);
+  if (items.empty()) return Appended{};
+  {
+    std::lock_guard lock(mutex_);
+    last_group_size_ = items.size();
+  }
+  outside_.metrics.Add("datashard_groups_total", 1);
+  outside_.metrics.Add("datashard_group_appends_total", static_cast<double>(items.size()));
+
+  const BaseGuess base = GuessBase(ring, known);
+  const auto group = store_->NewWriteGroup();
+  AppendGroup change(ring.id(), ring.registered(), std::move(items), *store_, *group, outside_.random);
+  Result<Committed> committed =
+      ring.closed() ? Result<Committed>(AnswerUnknown(*store_))
+                    : committer_.Commit(change, base.version, *group,
+                                        {.known_is_newest = base.is_newest, .interrupted = interrupted});
+  if (!committed.ok()) {
+    const bool unknown = committed.kind() == ErrorKind::kCommitUnknown || committed.kind() == ErrorKind::kFenced;
+    if (unknown) {
+      ring.Close();
+    } else {
+      change.DropAll();
+    }
+    for (const ring::Submission& item : change.items()) {
+      if (item.slot != kNoSlot) lead.Answer(item, unknown ? ring::SlotState::kUnknown : ring::SlotState::kRetry);
+    }
+    if (committed.kind() == ErrorKind::kFenced) return AnswerUnknown(*store_);
+    return std::move(committed).error();
+  }
+  if (change.has_marks()) ring.MarkRegistered();
+  LeaveBase(ring, *committed);
+  Result<Appended> own_outcome = Appended{.reply = {.version = committed->version->number}};
+  for (size_t i = 0; i < change.items().size(); ++i) {
+    const ring::Submission& item = change.items()[i];
+    const Result<Appended> outcome = OutcomeOf(change.answers()[i]);
+    if (item.slot == kNoSlot) {
+      own_outcome = outcome;
+    } else if (!outcome.ok()) {
+      lead.Answer(item, ring::SlotState::kRetry);
+    } else {
+      lead.Answer(item, outcome->replan ? ring::SlotState::kReplan : ring::SlotState::kAck, outcome->reply);
+    }
+  }
+  lead.CountGroup();
+  Remember(committed->version);
+  change.DropUnused();
+  return own_outcome;
+}
+
+}  // namespace datashard::commit

@@ -1,0 +1,167 @@
+// Appends: rows become a payload for the group commit, or files of their own where they are too many for that.
+#include "base/check.h"
+#include "base/error.h"
+#include "base/uri.h"
+#include "commit/append_files.h"
+#include "commit/manifest_tiers.h"
+#include "data/data_file.h"
+#include "data/row_batch.h"
+#include "ring/ring_place.h"
+#include "table/schema_for_rows.h"
+#include "table/table_impl.h"
+
+namespace datashard {
+namespace {
+
+constexpr std::string_view kGroupCommitProperty = "datashard.group-commit";
+
+Error SchemaChanged(const iceberg::TableMetadata& metadata) {
+  return InvalidArgument("the schema of {} changed while rows for its earlier schema were being appended. Nothing was "
+                         "committed; append again with the columns of schema {}",
+                         metadata.location, metadata.current_schema_id)
+      .About(ErrorSubject::kSchema);
+}
+
+CommittedSnapshot FromReply(const ring::Reply& reply) {
+  return {.version = reply.version,
+          .snapshot_id = reply.snapshot_id,
+          .sequence_number = reply.sequence_number,
+          .timestamp_ms = reply.timestamp_ms};
+}
+
+ring::Label LabelFor(commit::PayloadKind kind, const iceberg::TableMetadata& metadata, int64_t rows) {
+  return {.kind = static_cast<int32_t>(kind),
+          .schema_id = metadata.current_schema_id,
+          .spec_id = metadata.default_spec_id,
+          .rows = static_cast<int32_t>(rows)};
+}
+
+}  // namespace
+
+commit::GroupCommitter& TableImpl::group_committer(const catalog::VersionPtr& known) {
+  std::call_once(group_once_, [&] {
+    std::unique_ptr<ring::Ring> ring;
+    const auto& properties = known->metadata.properties;
+    const auto wish = properties.find(std::string(kGroupCommitProperty));
+    // Only a store on a directory of this host has one; simulations and buckets publish append by append.
+    if (surroundings_ != nullptr && (wish == properties.end() || wish->second != "off")) {
+      Result<std::unique_ptr<ring::Ring>> opened = OpenRing(known->metadata.table_uuid);
+      if (opened.ok()) {
+        ring = std::move(opened).value();
+      } else {
+        outside.log.Write(LogLevel::kWarning,
+                          fmt::format("appends to {} are committed one by one, which is slower: {}", store->root_uri(),
+                                      opened.error().ToString()));
+      }
+    }
+    group_ = std::make_unique<commit::GroupCommitter>(store, committer, outside, std::move(ring));
+    group_made_.store(group_.get());
+  });
+  return *group_;
+}
+
+Result<std::unique_ptr<ring::Ring>> TableImpl::OpenRing(std::string_view table_uuid) const {
+  DS_ASSIGN_OR_RETURN(const std::string root, PathOfUri(store->root_uri()));
+  DS_ASSIGN_OR_RETURN(const ring::RingPlace place, ring::PlaceOf(table_uuid, root + "/metadata"));
+  return ring::Ring::Open(place);
+}
+
+Result<catalog::VersionPtr> TableImpl::KnownWithSchema() {
+  if (catalog::VersionPtr known = Known(); known != nullptr && !commit::IsSchemaless(known->metadata)) return known;
+  return Current();
+}
+
+Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, const std::optional<Schema>& given,
+                                                           const Interrupted& interrupted) {
+  DS_ASSIGN_OR_RETURN(catalog::VersionPtr base, KnownWithSchema());
+  Result<Schema> chosen = SchemaForRows(base->metadata, std::nullopt, given, rows);
+  if (!chosen.ok()) {  // what was known of the table may be old
+    DS_ASSIGN_OR_RETURN(base, Current());
+    chosen = SchemaForRows(base->metadata, std::nullopt, given, rows);
+  }
+  if (!chosen.ok()) return std::move(chosen).error();
+  Schema schema = *std::move(chosen);
+
+  for (;;) {
+    DS_ASSIGN_OR_RETURN(ArrowStream conformed, data::ConformRows(std::move(rows), schema));
+    const bool adopts = commit::IsSchemaless(base->metadata);
+    DS_ASSIGN_OR_RETURN(data::EncodedRows encoded,
+                        data::EncodeRows(std::move(conformed), schema, adopts ? 0 : ring::kLargePayloadBytes));
+    if (encoded.too_large) return AppendAsFile(*std::move(encoded.too_large), std::move(schema), base, interrupted);
+    if (encoded.row_count == 0) return std::optional<CommittedSnapshot>();
+    DS_ASSIGN_OR_RETURN(const commit::Appended appended,
+                        group_committer(base).Append(LabelFor(commit::PayloadKind::kRows, base->metadata, encoded.row_count),
+                                                     encoded.bytes, base, interrupted));
+    if (!appended.replan) return std::optional(FromReply(appended.reply));
+    DS_ASSIGN_OR_RETURN(base, Current());
+    const ByteView bytes = encoded.bytes;
+    DS_ASSIGN_OR_RETURN(rows, data::DecodeRows(std::span(&bytes, 1), schema));
+    schema = base->metadata.current_schema();
+  }
+}
+
+Result<std::optional<CommittedSnapshot>> TableImpl::AppendAsFile(ArrowStream conformed, Schema schema,
+                                                                 const catalog::VersionPtr& base,
+                                                                 const Interrupted& interrupted) {
+  const std::unique_ptr<WriteGroup> group = store->NewWriteGroup();
+  const std::string key = fmt::format("data/auto_{}.parquet", RandomHex(outside.random, 16));
+  DS_ASSIGN_OR_RETURN(std::optional<DataFile> file,
+                      data::WriteDataFile(std::move(conformed), schema, *group, key,
+                                          fmt::format("{}/{}", store->root_uri(), key)));
+  if (!file) return std::optional<CommittedSnapshot>();
+  Result<CommittedSnapshot> committed = CommitFiles({.files = {*std::move(file)}, .schema = std::move(schema), .base = base},
+                                                    *group, commit::PayloadKind::kManifest, interrupted);
+  if (!committed.ok()) {
+    // An open outcome keeps every file; in all other cases nothing names it and nothing ever will.
+    if (committed.kind() != ErrorKind::kCommitUnknown) DropUnnamed(key);
+    return std::move(committed).error();
+  }
+  return std::optional(*committed);
+}
+
+void TableImpl::DropUnnamed(const std::string& key) {
+  const Status deleted = store->Delete(key);
+  if (deleted.ok()) return;
+  outside.log.Write(LogLevel::kWarning,
+                    fmt::format("a file that nothing names stays behind: {}", deleted.error().ToString()));
+}
+
+Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup& group, commit::PayloadKind kind,
+                                                 const Interrupted& interrupted) {
+  const iceberg::TableMetadata& metadata = staged.base->metadata;
+  commit::GroupCommitter& committer_of_groups = group_committer(staged.base);
+  commit::AppendFiles change({staged.files}, staged.schema, commit::NewChangeIds(outside.random));
+  // A first schema is adopted in the same version, which only the owner's own commit can do.
+  DS_ASSIGN_OR_RETURN(const std::optional<commit::Committed> alone,
+                      committer_of_groups.TryCommit(change, staged.base, group, interrupted,
+                                                    /*beside_the_leader=*/commit::IsSchemaless(metadata)));
+  if (alone) {
+    Remember(alone->version);
+    const Snapshot& snapshot = *alone->version->metadata.snapshots.back();
+    return CommittedSnapshot{.version = alone->version->number,
+                             .snapshot_id = snapshot.snapshot_id,
+                             .sequence_number = snapshot.sequence_number,
+                             .timestamp_ms = snapshot.timestamp_ms};
+  }
+  const iceberg::PartitionSpec* const spec = metadata.FindSpec(metadata.default_spec_id);
+  DS_CHECK(spec != nullptr);
+  DS_ASSIGN_OR_RETURN(commit::MadeManifest made,
+                      commit::MakeManifest(staged.files, staged.schema, *spec, store->root_uri(),
+                                           fmt::format("{}/{}-m0.avro", commit::ManifestDirectory(staged.base->number),
+                                                       RandomUuid(outside.random)),
+                                           std::nullopt));
+  DS_ASSIGN_OR_RETURN(const Bytes payload, commit::EncodeWritten(made.written));
+  DS_RETURN_IF_ERROR(group.Put(made.file.key, made.file.body));
+  Status synced = group.Sync();
+  Result<commit::Appended> appended =
+      !synced.ok() ? Result<commit::Appended>(std::move(synced).error())
+                   : committer_of_groups.Append(LabelFor(kind, metadata, made.written.line.added_rows_count), payload,
+                                                staged.base, interrupted);
+  if (appended.ok() && !appended->replan) return FromReply(appended->reply);
+  if (appended.ok() || appended.kind() != ErrorKind::kCommitUnknown) DropUnnamed(made.file.key);
+  if (!appended.ok()) return std::move(appended).error();
+  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr now, Current());
+  return SchemaChanged(now->metadata);
+}
+
+}  // namespace datashard

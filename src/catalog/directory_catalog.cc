@@ -334,7 +334,7 @@ void DirectoryCatalog::DropOldVersions(int64_t head) {
 
 void DirectoryCatalog::AdvanceHint(int64_t number) {
   for (;;) {
-    const Status written = store_->Replace(kHintKey, std::to_string(number));
+    const Status written = store_->ReplaceHint(kHintKey, std::to_string(number));
     if (!written.ok()) {
       outside_.log.Write(LogLevel::kWarning, fmt::format("the hint of {} stays behind version {}: {}", store_->root_uri(),
                                                          number, written.error().ToString()));

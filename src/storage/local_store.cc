@@ -16,6 +16,7 @@
 #include "storage/local_write_group.h"
 #include "storage/new_file.h"
 #include "storage/object_store.h"
+#include "storage/spare_file.h"
 
 namespace datashard {
 namespace {
@@ -131,6 +132,14 @@ class LocalStore final : public ObjectStore {
     return WriteAndRename(directory, body, *directory, name, beneath_.PathOf(key));
   }
 
+  Status ReplaceHint(std::string_view key, ByteView body) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    const auto [directory_key, name] = SplitKey(key);
+    DS_ASSIGN_OR_RETURN(const DirectoryPtr directory, tree_.FindOrMake(directory_key));
+    if (spare_.Replace(*directory, std::string(name), body)) return {};
+    return Replace(key, body);
+  }
+
   Status DropBody(std::string_view key, ByteView tombstone) override {
     DS_RETURN_IF_ERROR(CheckObjectKey(key));
     DS_ASSIGN_OR_RETURN(const bool linked, tombstones_.Link(key, tombstone));
@@ -201,6 +210,7 @@ class LocalStore final : public ObjectStore {
   LocalTombstones tombstones_;
   /// The root, where files that are about to be renamed are made.
   const DirectoryPtr staging_ = std::make_shared<Directory>(Directory{.key = {}, .fd = Fd(beneath_.Open("", O_PATH | O_DIRECTORY)), .identity = {}});
+  SpareFile spare_{staging_};
 };
 
 /// Appends the objects directly in `directory_key`, and the keys of the directories in it.

@@ -335,5 +335,34 @@ TEST_F(LocalStoreTest, NewFilesFollowTheUmask) {
   EXPECT_EQ(static_cast<int>(fs::status(In("t/d")).permissions()), 0750);
 }
 
+TEST_F(LocalStoreTest, ReplacingAHintAgainAndAgainMakesTwoFilesAndLeavesOne) {
+  const auto store = Open();
+  std::set<ino_t> inodes;
+  for (int number = 7; number < 200; ++number) {
+    ASSERT_THAT(store->ReplaceHint("d/hint", std::to_string(number)), IsOk());
+    EXPECT_EQ(*store->Get("d/hint"), std::to_string(number));
+    struct stat info;
+    ASSERT_EQ(::stat(std::string(In("t/d/hint")).c_str(), &info), 0);
+    inodes.insert(info.st_ino);
+  }
+  EXPECT_LE(inodes.size(), 2u);
+  ASSERT_THAT(store->ReplaceHint("d/hint", "8"), IsOk());
+  EXPECT_EQ(*store->Get("d/hint"), "8") << "a shorter body after a longer one";
+  const std::string longer(100, '9');
+  ASSERT_THAT(store->ReplaceHint("d/hint", longer), IsOk());
+  EXPECT_EQ(*store->Get("d/hint"), longer);
+  EXPECT_EQ(store->List("")->size(), 1u) << "the spare file is no object";
+}
+
+TEST_F(LocalStoreTest, AFileWithOtherNamesIsNotWrittenToWhenItWasReplaced) {
+  const auto store = Open();
+  ASSERT_THAT(store->ReplaceHint("hint", "1"), IsOk());
+  ASSERT_THAT(store->ReplaceHint("hint", "2"), IsOk());
+  std::filesystem::create_hard_link(In("t/hint"), In("t/kept"));
+  for (int number = 3; number < 6; ++number) ASSERT_THAT(store->ReplaceHint("hint", std::to_string(number)), IsOk());
+  EXPECT_EQ(*store->Get("kept"), "2");
+  EXPECT_EQ(*store->Get("hint"), "5");
+}
+
 }  // namespace
 }  // namespace datashard

@@ -112,6 +112,9 @@ class ObjectStore {
   virtual Status PutIfAbsent(std::string_view key, ByteView body) = 0;
   /// Creates or replaces the object atomically: readers see the old or the new body. Not necessarily durable.
   virtual Status Replace(std::string_view key, ByteView body) = 0;
+  /// Replace for a few bytes that are written over and over, and where being a little newer does no harm: who has opened the
+  /// object may read a later body from it.
+  virtual Status ReplaceHint(std::string_view key, ByteView body) { return Replace(key, body); }
   /// Replace with a small body that many objects share, for names that must stay taken while what they named goes. On a
   /// directory with hard links it uses neither an inode nor a block. Repeating it is no error. Not necessarily durable.
   virtual Status DropBody(std::string_view key, ByteView tombstone) = 0;

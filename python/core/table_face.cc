@@ -52,6 +52,7 @@ class Signals {
       nb::object cause = ExceptionOf(result.error());
       PyException_SetCause(exception_.ptr(), cause.release().ptr());
     }
+    if (result.ok() && nb::hasattr(exception_, "add_note")) exception_.attr("add_note")("the append was committed before that");
     PyErr_SetObject(exception_.type().ptr(), exception_.ptr());
     ThrowPending();
   }

@@ -56,6 +56,7 @@ Status AppendGroup::Apply(Draft& draft) {
                    fmt::format("{}: its metadata no longer knows the ring {} of this host; whether appends that were waiting "
                                "in it are in the table is unknown", draft.metadata.location, ring_id_));
     }
+    has_marks_ = known.has_value();
     if (known) marks = *std::move(known);
   }
 
@@ -66,6 +67,8 @@ Status AppendGroup::Apply(Draft& draft) {
     const ring::Submission& item = items_[i];
     if (item.slot >= 0 && item.seq <= marks.Of(item.slot)) {
       answers_[i] = {Outcome::kCommitted, /*marked_before=*/true, {.version = draft.version - 1}};
+      // Whoever published it may not have made its name durable yet; a version on top of it does.
+      raised = true;
       continue;
     }
     const auto kind = static_cast<PayloadKind>(item.label.kind);
@@ -89,10 +92,11 @@ Status AppendGroup::Apply(Draft& draft) {
   }
 
   DS_ASSIGN_OR_RETURN(std::vector<AppendPart> parts, PartsOf(plain, draft));
+  std::erase_if(plain, [&](size_t i) { return answers_[i].outcome != Outcome::kCommitted; });
   if (!parts.empty()) DS_RETURN_IF_ERROR(AddSnapshot(std::move(parts), plain, draft));
   for (const size_t i : transactions) {
     Result<WrittenManifest> written = DecodeWritten(items_[i].payload);
-    if (!written.ok()) continue;
+    if (!written.ok() || written->line.partition_spec_id != items_[i].label.spec_id) continue;
     answers_[i].outcome = Outcome::kCommitted;
     DS_RETURN_IF_ERROR(AddSnapshot({*std::move(written)}, {i}, draft));
   }
@@ -101,7 +105,7 @@ Status AppendGroup::Apply(Draft& draft) {
       if (items_[i].slot >= 0 && answers_[i].outcome == Outcome::kCommitted) marks.Raise(items_[i].slot, items_[i].seq);
     }
     has_marks_ = true;
-    marks.Write(draft.metadata, ring_id_, draft.now_ms());
+    marks.Write(draft.metadata, ring_id_, ToMillis(draft.now));
     draft.metadata.last_updated_ms = draft.now_ms();
     draft.changed = true;
   }
@@ -124,7 +128,7 @@ Result<std::vector<AppendPart>> AppendGroup::PartsOf(const Indexes& plain, const
       continue;
     }
     Result<WrittenManifest> written = DecodeWritten(items_[i].payload);
-    if (!written.ok()) continue;
+    if (!written.ok() || written->line.partition_spec_id != items_[i].label.spec_id) continue;
     DS_RETURN_IF_ERROR(end_run());
     parts.emplace_back(*std::move(written));
     answers_[i].outcome = Outcome::kCommitted;
@@ -149,9 +153,12 @@ Result<std::optional<DataFile>> AppendGroup::FileOf(Indexes run, const Draft& dr
       rows = data::DecodeRows(payloads(run), schema);
       if (!rows.ok()) return std::move(rows).error();
     }
+  }
+  if (!written_.contains(run)) {
+    DS_ASSIGN_OR_RETURN(ArrowStream rows, data::DecodeRows(payloads(run), schema));
     const std::string key = fmt::format("data/auto_{}.parquet", RandomHex(random_, 16));
     DS_ASSIGN_OR_RETURN(std::optional<DataFile> file,
-                        data::WriteDataFile(*std::move(rows), schema, group_, key,
+                        data::WriteDataFile(std::move(rows), schema, group_, key,
                                             fmt::format("{}/{}", draft.root_uri, key)));
     if (!file) return std::optional<DataFile>();
     written_[run] = {.key = key, .file = *std::move(file)};
@@ -162,7 +169,6 @@ Result<std::optional<DataFile>> AppendGroup::FileOf(Indexes run, const Draft& dr
   return std::optional(written.file);
 }
 
-/// `members` are those whose outcome is kCommitted, and perhaps some that cannot be read.
 Status AppendGroup::AddSnapshot(std::vector<AppendPart> parts, const Indexes& members, Draft& draft) {
   const auto [ids, is_new] = ids_.try_emplace(members);
   if (is_new) ids->second = NewChangeIds(random_);

@@ -51,7 +51,7 @@ class AppendGroup final : public Change {
   Status Apply(Draft& draft) override;
 
   const std::vector<ring::Submission>& items() const { return items_; }
-  /// Did the last attempt write marks of the ring?
+  /// Did the last attempt find or write marks of the ring?
   bool has_marks() const { return has_marks_; }
   /// One per item, after the commit succeeded.
   const std::vector<Answer>& answers() const { return answers_; }

@@ -20,6 +20,12 @@ Bytes EncodeBase(const Committed& committed) {
   return blob.append(committed.metadata_body).append(committed.list_body);
 }
 
+ByteView MetadataOf(ByteView blob) {
+  uint64_t metadata_bytes = 0;
+  std::memcpy(&metadata_bytes, blob.data(), sizeof metadata_bytes);
+  return blob.substr(sizeof metadata_bytes, metadata_bytes);
+}
+
 Result<DecodedBase> DecodeBase(int64_t number, ByteView blob) {
   uint64_t metadata_bytes = 0;
   if (blob.size() < sizeof metadata_bytes) return Corruption("{}: {} bytes are too few", kObject, blob.size());

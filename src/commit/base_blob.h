@@ -20,4 +20,7 @@ struct DecodedBase {
 /// Errors: kCorruption, kUnsupported: go to storage instead.
 Result<DecodedBase> DecodeBase(int64_t number, ByteView blob);
 
+/// The metadata in a blob that DecodeBase has accepted.
+ByteView MetadataOf(ByteView blob);
+
 }  // namespace datashard::commit

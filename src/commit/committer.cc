@@ -151,6 +151,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
     };
     if (Status applied = change.Apply(draft); !applied.ok()) return give_up(std::move(applied).error());
     if (!draft.changed) {
+      if (attempt == 1 && options.known_is_newest) continue;  // that was a guess; "nothing to do" needs a look
       files.DropAll();
       return Committed{.version = known};
     }

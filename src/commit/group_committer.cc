@@ -1,6 +1,7 @@
 #include "commit/group_committer.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/error.h"
 #include "base/stopwatch.h"
@@ -10,6 +11,8 @@ namespace datashard::commit {
 namespace {
 
 constexpr int kNoSlot = -1;
+// Leads of a waiter that left its own slot unanswered, before it publishes for itself.
+constexpr int kFruitlessLeadsMax = 3;
 
 Error AnswerUnknown(const ObjectStore& store) {
   return CommitUnknown("append to {}: the process that was committing it for this one could not find out whether the version "
@@ -41,7 +44,9 @@ Result<Appended> GroupCommitter::Append(const ring::Label& label, const Bytes& p
     Result<Appended> led = Lead(*ring_, *lead, known, &own, interrupted);
     lead.reset();
     if (led.ok()) committer_.Tidy(led->reply.version);
-    return led;
+    // The ring is no good any more, but these rows were never in it.
+    if (led.ok() || led.kind() != ErrorKind::kFenced) return led;
+    return PublishAlone("", std::move(own), known, interrupted);
   }
   Result<ring::Slot> slot = ring_->Acquire(static_cast<int64_t>(payload.size()));
   if (!slot.ok()) return PublishAlone("", std::move(own), known, interrupted);
@@ -53,30 +58,44 @@ Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slo
                                                const std::function<Status()>& interrupted) {
   DS_ASSIGN_OR_RETURN(const CommitSettings commit_settings, SettingsOf(known->metadata));
   Stopwatch watch(outside_);
+  uint64_t term = ring.term();
+  const uint64_t term_at_submit = term;
   DS_RETURN_IF_ERROR(slot.Submit(label, payload));
   const auto start = outside_.clock.Monotonic();
   auto looked_for_signals = start;
   auto progressed = start;
   uint64_t groups = ring.groups();
-  uint64_t term = ring.term();
+  int fruitless_leads = 0;
+  // "Not committed" is true only if no leader can hold a copy that it will yet publish. Those of the present term have let
+  // go of theirs; where a leader was deposed since, only a risen mark makes it certain.
+  const auto unless_taken = [&](Result<Appended> outcome) -> Result<Appended> {
+    const bool open = outcome.ok() ? outcome->replan : outcome.kind() != ErrorKind::kCommitUnknown;
+    if (!open || ring.term() == term_at_submit) return outcome;
+    return Withdraw(ring, slot, label, known, std::move(outcome));
+  };
+  const auto publish_alone = [&] {
+    outside_.metrics.Add("datashard_ring_retries_total", 1);
+    return unless_taken(PublishAlone(ring.id(), {.slot = slot.index(), .seq = slot.seq(), .label = label, .payload = payload},
+                                     known, interrupted));
+  };
   for (;;) {
     switch (slot.state()) {
       case ring::SlotState::kAck:
         watch.Lap("datashard_ring_wait_seconds");
         return Appended{.reply = slot.reply()};
-      case ring::SlotState::kReplan: return Appended{.replan = true};
+      case ring::SlotState::kReplan: return unless_taken(Appended{.replan = true});
       case ring::SlotState::kUnknown: return AnswerUnknown(*store_);
       case ring::SlotState::kWait: break;
-      default:  // kRetry; or a slot that somebody has damaged: the marks make it safe to publish it here
-        outside_.metrics.Add("datashard_ring_retries_total", 1);
-        return PublishAlone(ring.id(), {.slot = slot.index(), .seq = slot.seq(), .label = label, .payload = payload}, known,
-                            interrupted);
+      // kRetry; or a slot that somebody has damaged: the marks make it safe to publish it here.
+      default: return publish_alone();
     }
-    if (auto lead = ring.TryLead()) {
+    if (std::optional<ring::Leadership> lead = ring.TryLead()) {
       // What goes wrong is told to every slot, this one among them.
-      const Result<Appended> led = Lead(ring, *lead, known, nullptr, {});
+      const Result<Appended> led = Lead(ring, *lead, known, nullptr, interrupted);
       lead.reset();
       if (led.ok()) committer_.Tidy(led->reply.version);
+      // Deposed meanwhile, or the slot cannot be read: not for ever.
+      if (slot.state() == ring::SlotState::kWait && ++fruitless_leads >= kFruitlessLeadsMax) return publish_alone();
       continue;
     }
     slot.Wait(settings_.signal_interval);
@@ -95,27 +114,25 @@ Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slo
     looked_for_signals = now;
     if (interrupted) {
       if (Status go_on = interrupted(); !go_on.ok()) {
-        return Withdraw(ring, slot, label, known, std::move(go_on).error());
+        return Withdraw(ring, slot, label, known, Result<Appended>(std::move(go_on).error()));
       }
     }
     if (now - start >= commit_settings.timeout) {
-      return Withdraw(ring, slot, label, known,
+      return Withdraw(ring, slot, label, known, Result<Appended>(
                       Conflict("append to {}: not committed within {} s; nothing was committed. Try again, or raise table "
                                "property datashard.commit.timeout", store_->root_uri(),
-                               std::chrono::duration_cast<std::chrono::seconds>(commit_settings.timeout).count()));
+                               std::chrono::duration_cast<std::chrono::seconds>(commit_settings.timeout).count())));
     }
   }
 }
 
-/// The wait ends with `reason`. A leader may hold a copy of the rows already, so "not committed" is only certain once the
-/// mark has risen without them.
+/// Ends with `outcome`, which says that the rows are not committed. A leader may hold a copy of them, so that is only certain
+/// once the mark has risen without them.
 Result<Appended> GroupCommitter::Withdraw(ring::Ring& ring, ring::Slot& slot, const ring::Label& label,
-                                          const catalog::VersionPtr& known, Error reason) {
-  if (!slot.Withdraw()) {
-    if (slot.state() == ring::SlotState::kAck) return Appended{.reply = slot.reply()};
-    if (slot.state() == ring::SlotState::kReplan) return reason;
-    if (slot.state() == ring::SlotState::kUnknown) return AnswerUnknown(*store_);
-  }
+                                          const catalog::VersionPtr& known, Result<Appended> outcome) {
+  const bool withdrawn = slot.Withdraw();
+  if (!withdrawn && slot.state() == ring::SlotState::kAck) return Appended{.reply = slot.reply()};
+  if (!withdrawn && slot.state() == ring::SlotState::kUnknown) return AnswerUnknown(*store_);
   outside_.metrics.Add("datashard_ring_withdrawals_total", 1);
   ring::Label withdrawal = label;
   withdrawal.kind = static_cast<int32_t>(PayloadKind::kWithdrawal);
@@ -123,10 +140,11 @@ Result<Appended> GroupCommitter::Withdraw(ring::Ring& ring, ring::Slot& slot, co
       PublishAlone(ring.id(), {.slot = slot.index(), .seq = slot.seq(), .label = withdrawal}, known, {});
   if (!raised.ok()) {
     return CommitUnknown("append to {}: it was given up ({}), and whether a version contains it could not be found out: {}",
-                         store_->root_uri(), reason.message(), raised.error().message());
+                         store_->root_uri(), outcome.ok() ? "the schema has changed" : outcome.error().message(),
+                         raised.error().message());
   }
   if (raised->marked_before) return raised;  // a leader was faster: the rows are in
-  return reason;
+  return outcome;
 }
 
 Result<Appended> GroupCommitter::PublishAlone(const std::string& ring_id, ring::Submission item,
@@ -138,7 +156,12 @@ Result<Appended> GroupCommitter::PublishAlone(const std::string& ring_id, ring::
   if (!committed.ok()) {
     if (committed.kind() == ErrorKind::kFenced) return AnswerUnknown(*store_);
     if (committed.kind() != ErrorKind::kCommitUnknown) change.DropAll();
+    if (committed.kind() == ErrorKind::kCommitUnknown && ring_ != nullptr) ring_->Close();
     return std::move(committed).error();
+  }
+  if (ring_ != nullptr) {
+    if (change.has_marks()) ring_->MarkRegistered();
+    LeaveBase(*ring_, *committed);
   }
   change.DropUnused();
   Remember(committed->version);
@@ -187,10 +210,26 @@ GroupCommitter::BaseGuess GroupCommitter::GuessBase(ring::Ring& ring, const cata
   Result<DecodedBase> decoded = DecodeBase(base->version, base->blob);
   // Anything odd about it: storage knows better.
   if (!decoded.ok() || decoded->version->metadata.table_uuid != known->metadata.table_uuid) return guess;
+  if (!IsInPlace(*decoded, base->blob)) return guess;
   if (const Snapshot* current = decoded->version->metadata.current_snapshot()) {
     committer_.RememberManifests(current->manifest_list, std::move(decoded->manifests));
   }
   return {.version = std::move(decoded->version), .is_newest = true};
+}
+
+/// Is what the ring says the newest version is what lies under its name? The table may have been removed and another one
+/// made in its place, whose version has the same number. Keeps the version's file open for the base check.
+bool GroupCommitter::IsInPlace(DecodedBase& base, ByteView blob) const {
+  Result<std::unique_ptr<ObjectReader>> reader = store_->OpenReader(base.version->key);
+  const ByteView metadata = MetadataOf(blob);
+  if (!reader.ok() || (*reader)->size_bytes() != static_cast<int64_t>(metadata.size())) return false;
+  std::array<char, 256> head;  // the table's uuid is in it
+  const Result<int64_t> count = (*reader)->ReadAt(0, head.size(), head.data());
+  if (!count.ok() || !metadata.starts_with(ByteView(head.data(), static_cast<size_t>(*count)))) return false;
+  auto version = std::make_shared<catalog::Version>(*base.version);
+  version->object = *std::move(reader);
+  base.version = std::move(version);
+  return true;
 }
 
 /// Waits a moment for those who were in the last group: they are likely on their way.
@@ -234,7 +273,7 @@ Result<Appended> GroupCommitter::Lead(ring::Ring& ring, ring::Leadership& lead, 
   const auto group = store_->NewWriteGroup();
   AppendGroup change(ring.id(), ring.registered(), std::move(items), *store_, *group, outside_.random);
   Result<Committed> committed =
-      ring.closed() ? Result<Committed>(AnswerUnknown(*store_))
+      ring.closed() ? Result<Committed>(Error(ErrorKind::kFenced, "the ring was closed"))
                     : committer_.Commit(change, base.version, *group,
                                         {.known_is_newest = base.is_newest, .interrupted = interrupted});
   if (!committed.ok()) {
@@ -247,7 +286,6 @@ Result<Appended> GroupCommitter::Lead(ring::Ring& ring, ring::Leadership& lead, 
     for (const ring::Submission& item : change.items()) {
       if (item.slot != kNoSlot) lead.Answer(item, unknown ? ring::SlotState::kUnknown : ring::SlotState::kRetry);
     }
-    if (committed.kind() == ErrorKind::kFenced) return AnswerUnknown(*store_);
     return std::move(committed).error();
   }
   if (change.has_marks()) ring.MarkRegistered();

@@ -12,6 +12,7 @@
 #include "base/outside.h"
 #include "catalog/directory_catalog.h"
 #include "commit/append_group.h"
+#include "commit/base_blob.h"
 #include "commit/committer.h"
 #include "ring/ring.h"
 #include "storage/object_store.h"
@@ -54,6 +55,8 @@ class GroupCommitter {
   Result<std::optional<Committed>> TryCommit(Change& change, const catalog::VersionPtr& known, WriteGroup& group,
                                              const std::function<Status()>& interrupted, bool beside_the_leader);
 
+  bool has_ring() const { return ring_ != nullptr && !ring_->closed(); }
+
   /// The newest version this object has published or heard of; may be null.
   catalog::VersionPtr newest() const;
 
@@ -63,7 +66,7 @@ class GroupCommitter {
   Result<Appended> PublishAlone(const std::string& ring_id, ring::Submission item, const catalog::VersionPtr& known,
                                 const std::function<Status()>& interrupted);
   Result<Appended> Withdraw(ring::Ring& ring, ring::Slot& slot, const ring::Label& label, const catalog::VersionPtr& known,
-                            Error reason);
+                            Result<Appended> outcome);
   /// Publishes all that waits, and `own` (where there is one), which no slot holds. \return the outcome of
   /// `own`, or at least the version.
   Result<Appended> Lead(ring::Ring& ring, ring::Leadership& lead, const catalog::VersionPtr& known,
@@ -76,6 +79,7 @@ class GroupCommitter {
     bool is_newest = false;
   };
   BaseGuess GuessBase(ring::Ring& ring, const catalog::VersionPtr& known);
+  bool IsInPlace(DecodedBase& base, ByteView blob) const;
   void Remember(const catalog::VersionPtr& version);
   void LeaveBase(ring::Ring& ring, const Committed& committed);
 

@@ -37,6 +37,7 @@ std::optional<std::pair<int64_t, std::map<int, int64_t>>> Parse(std::string_view
   return std::pair(*time_ms, std::move(seqs));
 }
 
+/// Stamps ahead of the clock (of a host whose clock is) count as new.
 void ForgetSilent(iceberg::TableMetadata& metadata, int64_t now_ms) {
   std::vector<std::pair<int64_t, std::string>> rings;  // by the time of their last commit
   for (auto it = metadata.properties.lower_bound(std::string(kPrefix));
@@ -47,7 +48,8 @@ void ForgetSilent(iceberg::TableMetadata& metadata, int64_t now_ms) {
   for (size_t i = 0; i < rings.size(); ++i) {
     const int64_t silence_ms = now_ms - rings[i].first;
     const bool too_many = rings.size() - i > kRingsKept && silence_ms > kRingSilenceMin.count();
-    if (too_many || silence_ms > kRingSilenceMax.count()) metadata.properties.erase(rings[i].second);
+    // Its own ring is written after this, so one less stays.
+    if (too_many || rings.size() - i >= kRingsMax || silence_ms > kRingSilenceMax.count()) metadata.properties.erase(rings[i].second);
   }
 }
 

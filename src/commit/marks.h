@@ -21,6 +21,8 @@ inline constexpr std::chrono::milliseconds kRingSilenceMax = std::chrono::hours(
 /// kRingSilenceMin are forgotten too, the most silent first.
 inline constexpr size_t kRingsKept = 16;
 inline constexpr std::chrono::milliseconds kRingSilenceMin = std::chrono::hours(1);
+/// And this many are never exceeded: every version carries them.
+inline constexpr size_t kRingsMax = 64;
 
 class Marks {
  public:
@@ -31,7 +33,7 @@ class Marks {
   int64_t Of(int slot) const;
   /// Never lowers a mark.
   void Raise(int slot, int64_t seq);
-  /// Puts the marks into `metadata`, stamped with `now_ms`, and drops those of rings that are silent for too long.
+  /// Puts the marks into `metadata`, stamped with `now_ms` (of the clock), and drops those of rings that are silent for too long.
   void Write(iceberg::TableMetadata& metadata, std::string_view ring_id, int64_t now_ms) const;
 
   bool operator==(const Marks&) const = default;

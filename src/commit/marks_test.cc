@@ -70,5 +70,25 @@ TEST(Marks, OfManyRingsTheMostSilentAreForgottenButNoneThatCommittedWithinTheHou
   EXPECT_TRUE(metadata.properties.contains("datashard.ring.last"));
 }
 
+TEST(Marks, OfMoreRingsThanAVersionMayCarryTheMostSilentAreForgottenAtOnce) {
+  iceberg::TableMetadata metadata;
+  Marks marks;
+  marks.Raise(1, 1);
+  for (int i = 0; i < 200; ++i) marks.Write(metadata, fmt::format("r{:03}", i), kNowMs + i);
+  EXPECT_EQ(metadata.properties.size(), kRingsMax);
+  EXPECT_TRUE(metadata.properties.contains("datashard.ring.r199"));
+  EXPECT_FALSE(metadata.properties.contains("datashard.ring.r100"));
+}
+
+TEST(Marks, AClockThatIsAheadForgetsNobodyElse) {
+  iceberg::TableMetadata metadata;
+  Marks marks;
+  marks.Raise(1, 1);
+  marks.Write(metadata, "ahead", kNowMs + 30 * kRingSilenceMax.count());
+  marks.Write(metadata, "right", kNowMs);
+  EXPECT_TRUE(metadata.properties.contains("datashard.ring.ahead"));
+  EXPECT_TRUE(metadata.properties.contains("datashard.ring.right"));
+}
+
 }  // namespace
 }  // namespace datashard::commit

@@ -50,6 +50,8 @@ std::vector<Submission> Leadership::Take() {
   Ring::View& view = *ring_->view_;
   for (int slot = 0; slot < view.SlotsUsed(); ++slot)
     if (std::optional<Submission> copy = Copy(view.shared, slot); copy.has_value()) taken.push_back(*std::move(copy));
+  // What is taken in a later term than this one could be published by nobody knows whom: see ring.h, Depose.
+  if (view.shared.header.term.load() != term_) taken.clear();
   std::sort(taken.begin(), taken.end(), [](const Submission& a, const Submission& b) {
     return std::pair(a.arrival, a.slot) < std::pair(b.arrival, b.slot);
   });

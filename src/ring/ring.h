@@ -118,7 +118,7 @@ class Leadership {
   ~Leadership();
 
   /// Copies of everything that waits, by arrival. A payload that changed while it was copied or fails its checksum is
-  /// left for the next leader.
+  /// left for the next leader. A deposed leader takes nothing: what it copied before, it copied in its term.
   std::vector<Submission> Take();
   /// How many wait now (a count of states, no copies).
   int CountWaiting() const;

@@ -246,6 +246,45 @@ TEST(GroupSim, AWithdrawnAppendIsNeverPublishedByALeaderThatHeldACopy) {
   EXPECT_EQ(Look(host).rows, (std::multiset<int64_t>{RowOf(0, 1)}));
 }
 
+TEST(GroupSim, AnAnswerThatRestsOnAnothersVersionMakesThatVersionDurableFirst) {
+  // The first leader's version is visible, but its name was never synced; the second finds the rows marked and acknowledges
+  // them. After a power loss they must be there.
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    Host host(seed);
+    std::set<int64_t> told_by_first;
+    host.disk->KillBeforeNameSyncs(1);
+    Leader first(host, {});
+    first.Publish({Waiting(0, 1)}, told_by_first, /*forgetful=*/false);
+    EXPECT_TRUE(told_by_first.empty()) << "it was killed before the sync of the name";
+    std::set<int64_t> acknowledged;
+    Leader second(host, {});
+    second.Publish({Waiting(0, 1)}, acknowledged, /*forgetful=*/false);
+    EXPECT_EQ(acknowledged.size(), 1u);
+    host.disk->PowerLoss(*host.random);
+    const Found found = Look(host);
+    EXPECT_EQ(found.rows.count(RowOf(0, 1)), 1u) << "seed " << seed;
+  }
+}
+
+TEST(GroupSim, NothingToDoIsSaidOnlyAfterALookAtStorage) {
+  // A leader whose base is old sees only rows of a schema it does not know yet.
+  Host host(6);
+  Leader leader(host, {});
+  {
+    Leader other(host, {});
+    std::set<int64_t> acknowledged;
+    other.Publish({Waiting(5, 1)}, acknowledged, /*forgetful=*/false);
+  }
+  ring::Submission newer = Waiting(0, 1);
+  newer.label.schema_id = 7;
+  const auto group = leader.store->NewWriteGroup();
+  AppendGroup change(std::string(kRingId), false, {newer}, *leader.store, *group, *host.random);
+  ASSERT_OK_AND_ASSIGN(const commit::Committed committed,
+                       leader.committer.Commit(change, leader.base, *group, {.known_is_newest = true}));
+  EXPECT_EQ(committed.version->number, 2) << "the other's version was not looked for";
+  EXPECT_EQ(change.answers()[0].outcome, AppendGroup::Outcome::kReplan);
+}
+
 TEST(GroupSim, AForgottenRingIsFencedAndPublishesNothing) {
   Host host(4);
   Leader leader(host, {});

@@ -55,6 +55,11 @@ void PowerLossStore::FailNameSyncs(int count) {
   failing_name_syncs_ = count;
 }
 
+void PowerLossStore::KillBeforeNameSyncs(int count) {
+  std::lock_guard lock(mutex_);
+  killed_before_name_syncs_ = count;
+}
+
 int64_t PowerLossStore::epoch() const {
   std::lock_guard lock(mutex_);
   return epoch_;
@@ -94,7 +99,15 @@ Status PowerLossStore::PutIfAbsent(std::string_view key, ByteView body) {
 
 Status PowerLossStore::PublishState(std::string_view key, State state) {
   const std::shared_ptr<const Bytes> added = state.body;
+  bool killed = false;
+  {
+    std::lock_guard lock(mutex_);
+    killed = killed_before_name_syncs_ > 0;
+    killed_before_name_syncs_ -= killed;
+  }
+  state.name_settles = killed;
   DS_RETURN_IF_ERROR(Add(key, std::move(state)));
+  if (killed) return CommitUnknown("{}/{} was created, and its writer died before the sync of its name (injected)", root_uri_, key);
   {
     std::lock_guard lock(mutex_);
     if (failing_name_syncs_ > 0) {

@@ -31,6 +31,8 @@ class PowerLossStore final : public ObjectStore {
   /// The next `count` calls of PutIfAbsent create the object with a durable body, but the sync of its name fails:
   /// kCommitUnknown, and a power loss may take the name away again.
   void FailNameSyncs(int count);
+  /// The same, but nobody has tried to sync the name yet: the next sync of another name in its directory makes it durable.
+  void KillBeforeNameSyncs(int count);
 
   const std::string& root_uri() const override { return root_uri_; }
   bool durable_when_visible() const override { return false; }
@@ -87,6 +89,7 @@ class PowerLossStore final : public ObjectStore {
   std::map<std::string, Entry, std::less<>> entries_;
   int64_t epoch_ = 0;  // power losses so far
   int failing_name_syncs_ = 0;
+  int killed_before_name_syncs_ = 0;
 };
 
 }  // namespace datashard::sim

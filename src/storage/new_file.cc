@@ -55,8 +55,7 @@ NewFile::NewFile(NewFile&& other) noexcept
       owner_(other.owner_),
       size_bytes_(other.size_bytes_),
       written_back_bytes_(other.written_back_bytes_),
-      synced_(other.synced_),
-      identity_(other.identity_) {}
+      synced_(other.synced_) {}
 
 NewFile::~NewFile() { DropTemporaryName(); }
 
@@ -193,7 +192,6 @@ Status NewFile::BecomeNamed() {
   }
   if (synced_) DS_RETURN_IF_ERROR(named.SyncData());
   fd_ = std::move(named.fd_);
-  identity_.reset();
   temporary_name_ = std::exchange(named.temporary_name_, {});
   written_back_bytes_ = 0;
   return {};
@@ -201,12 +199,10 @@ Status NewFile::BecomeNamed() {
 
 /// Does `name` lead to this very file?
 Result<bool> NewFile::HasName(const std::string& name) {
-  if (!identity_) {
-    DS_ASSIGN_OR_RETURN(identity_, IdentityAt(fd_.get(), ""));
-    if (!identity_) return Internal("{} has no inode", path_);
-  }
+  DS_ASSIGN_OR_RETURN(const std::optional<FileIdentity> ours, IdentityAt(fd_.get(), ""));
+  if (!ours) return Internal("{} has no inode", path_);
   DS_ASSIGN_OR_RETURN(const std::optional<FileIdentity> named, IdentityAt(directory_->fd.get(), name));
-  return named == identity_;
+  return named == ours;
 }
 
 void NewFile::DropTemporaryName() {

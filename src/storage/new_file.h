@@ -65,7 +65,6 @@ class NewFile {
   int64_t size_bytes_ = 0;
   int64_t written_back_bytes_ = 0;
   bool synced_ = false;
-  std::optional<FileIdentity> identity_;  // once asked for
 };
 
 }  // namespace datashard

@@ -93,6 +93,7 @@ Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, con
                         group_committer(base).Append(LabelFor(commit::PayloadKind::kRows, base->metadata, encoded.row_count),
                                                      encoded.bytes, base, interrupted));
     if (!appended.replan) return std::optional(FromReply(appended.reply));
+    if (interrupted) DS_RETURN_IF_ERROR(interrupted());
     DS_ASSIGN_OR_RETURN(base, Current());
     const ByteView bytes = encoded.bytes;
     DS_ASSIGN_OR_RETURN(rows, data::DecodeRows(std::span(&bytes, 1), schema));
@@ -130,6 +131,8 @@ Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup&
                                                  const Interrupted& interrupted) {
   const iceberg::TableMetadata& metadata = staged.base->metadata;
   commit::GroupCommitter& committer_of_groups = group_committer(staged.base);
+  // Large files reach the disk before the lead is taken, so that nobody waits for them.
+  if (committer_of_groups.has_ring()) DS_RETURN_IF_ERROR(group.Sync());
   commit::AppendFiles change({staged.files}, staged.schema, commit::NewChangeIds(outside.random));
   // A first schema is adopted in the same version, which only the owner's own commit can do.
   DS_ASSIGN_OR_RETURN(const std::optional<commit::Committed> alone,

@@ -1,4 +1,6 @@
 // Transactions: rows are written to data files as they come, and named by one snapshot at Commit.
+#include <unistd.h>
+
 #include "base/error.h"
 #include "commit/append_files.h"
 #include "data/data_file.h"
@@ -13,6 +15,7 @@ struct Transaction::Staged {
   std::unique_ptr<WriteGroup> group;
   std::vector<std::string> keys;
   std::vector<DataFile> files;
+  pid_t owner = ::getpid();  // a fork child shares the files, which are its parent's to name or to remove
 };
 
 Transaction::Transaction(std::shared_ptr<TableImpl> impl) : impl_(std::move(impl)) {}
@@ -24,7 +27,7 @@ void Transaction::Begin() {
   staged_->group = impl_->store->NewWriteGroup();
 }
 
-bool Transaction::is_active() const { return staged_ != nullptr; }
+bool Transaction::is_active() const { return staged_ != nullptr && staged_->owner == ::getpid(); }
 
 Status Transaction::Append(ArrowStream rows, const std::optional<Schema>& schema) {
   if (!is_active()) return InvalidArgument("Transaction is not active: call Begin first");
@@ -63,7 +66,10 @@ Result<std::optional<CommittedSnapshot>> Transaction::Commit(const Interrupted& 
 }
 
 bool Transaction::Rollback() {
-  if (!is_active()) return false;
+  if (!is_active()) {
+    staged_.reset();
+    return false;
+  }
   for (const std::string& key : staged_->keys) {
     if (const Status deleted = impl_->store->Delete(key); !deleted.ok()) {
       impl_->outside.log.Write(LogLevel::kWarning, fmt::format("a data file that nothing names stays behind: {}",

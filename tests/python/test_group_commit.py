@@ -188,6 +188,22 @@ def test_ctrl_c_ends_a_wait_for_a_stopped_leader_without_the_row(tmp_path):
     assert found.count(5_000_000) >= before
 
 
+def test_a_fork_child_leaves_its_parents_transaction_alone(tmp_path):
+    table = datashard.create_table(str(tmp_path / "t"), SCHEMA)
+    transaction = table.new_transaction().begin()
+    transaction.append_records([{"id": 1}])
+    child = os.fork()
+    if child == 0:
+        assert not transaction.is_active()
+        transaction.rollback()
+        del transaction
+        gc.collect()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert transaction.commit()
+    assert ids_in(tmp_path / "t") == [1]
+
+
 def test_a_table_removed_and_made_anew_under_its_writers_gets_none_of_their_rows(tmp_path):
     path = tmp_path / "t"
     old = datashard.create_table(str(path), SCHEMA)

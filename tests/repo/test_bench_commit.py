@@ -62,7 +62,8 @@ def bench_of(tmp_path: Path, monkeypatch, found: list[int], ending: str = "") ->
     """A run of one writer that used ids 0 to 4, of which 1 raised; `found` is what the table then holds."""
     script = tmp_path / "fake.py"
     script.write_text(FAKE.format(found=found, ending=ending))
-    bench = commit.Bench(argparse.Namespace(seconds=0.1), tmp_path)
+    scratch = tmp_path / f"bench-{len(list(tmp_path.iterdir()))}"
+    bench = commit.Bench(argparse.Namespace(seconds=0.1), scratch)
     monkeypatch.setattr(bench, "_python", lambda system: [sys.executable, str(script), system.module])
     return bench.run(commit.System("fake", "fake"), 1)
 

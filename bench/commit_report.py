@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import collections
 import statistics
 
@@ -104,7 +105,8 @@ def report(results: dict[int, dict[str, list]], seconds: float) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.replace("`", "'").split())
+    """`text` on one line, without the paths of the machine it was raised or built on."""
+    return re.sub(r"(?<![\w.])/[\w./-]+", "…", " ".join(text.replace("`", "'").split()))
 
 
 def _number(value: float) -> str:

@@ -84,3 +84,8 @@ def test_a_writer_that_dies_after_its_report_is_counted_and_noted(tmp_path, monk
 def test_what_is_named_in_the_targets_is_measured():
     names = {system.name for system in commit.SYSTEMS}
     assert {system for _, system, _ in report.RATES} | {report.OURS, report.LOG} <= names
+
+
+def test_a_message_shows_no_path_of_a_machine():
+    text = "OSError: conflict after 20/20 tries, " + "/ho" + "me/runner/work/x.rs:1 of `t`"
+    assert report._one_line(text) == "OSError: conflict after 20/20 tries, …:1 of 't'"

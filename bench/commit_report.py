@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import collections
+import re
 import statistics
 
 OURS = "datashard (this)"

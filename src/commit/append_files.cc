@@ -46,6 +46,13 @@ Result<const iceberg::PartitionSpec*> SpecForAppend(const iceberg::TableMetadata
 
 }  // namespace
 
+Error SchemaChanged(const iceberg::TableMetadata& now) {
+  return InvalidArgument("the schema of {} changed while rows for its earlier schema were being appended. Nothing was "
+                         "committed; append again with the columns of schema {}",
+                         now.location, now.current_schema_id)
+      .About(ErrorSubject::kSchema);
+}
+
 ChangeIds NewChangeIds(Random& random) {
   return {.snapshot_id = RandomId63(random), .commit_uuid = RandomUuid(random)};
 }
@@ -78,10 +85,7 @@ Status AppendFiles::Apply(Draft& draft) {
   if (IsSchemaless(next)) {
     Adopt(next, schema_);
   } else if (!SameFields(next.current_schema(), schema_)) {
-    return InvalidArgument("the schema of {} changed while rows for its earlier schema were being appended. Nothing was "
-                           "committed; append again with the columns of schema {}",
-                           next.location, next.current_schema_id)
-        .About(ErrorSubject::kSchema);
+    return SchemaChanged(next);
   }
   DS_ASSIGN_OR_RETURN(const iceberg::PartitionSpec* const spec, SpecForAppend(next));
 

@@ -54,6 +54,9 @@ Result<MadeManifest> MakeManifest(const std::vector<DataFile>& files, const Sche
                                   const iceberg::PartitionSpec& spec, std::string_view root_uri, std::string key,
                                   std::optional<int64_t> snapshot_id);
 
+/// What an append is told whose rows were written for a schema that is no longer the table's.
+Error SchemaChanged(const iceberg::TableMetadata& now);
+
 /// The metadata of version 1 of a table.
 iceberg::TableMetadata FirstVersion(std::string table_uuid, std::string location, const std::optional<Schema>& schema,
                                     std::map<std::string, std::string> properties, Instant now);

@@ -2,6 +2,7 @@
 // so that the next leader reads neither.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "base/bytes.h"
@@ -14,7 +15,7 @@ namespace datashard::commit {
 Bytes EncodeBase(const Committed& committed);
 
 struct DecodedBase {
-  catalog::VersionPtr version;
+  std::shared_ptr<catalog::Version> version;  // nobody else has it yet
   std::vector<ManifestFile> manifests;  // of its current snapshot
 };
 /// Errors: kCorruption, kUnsupported: go to storage instead.

@@ -226,9 +226,7 @@ bool GroupCommitter::IsInPlace(DecodedBase& base, ByteView blob) const {
   std::array<char, 256> head;  // the table's uuid is in it
   const Result<int64_t> count = (*reader)->ReadAt(0, head.size(), head.data());
   if (!count.ok() || !metadata.starts_with(ByteView(head.data(), static_cast<size_t>(*count)))) return false;
-  auto version = std::make_shared<catalog::Version>(*base.version);
-  version->object = *std::move(reader);
-  base.version = std::move(version);
+  base.version->object = *std::move(reader);
   return true;
 }
 

@@ -15,13 +15,6 @@ namespace {
 
 constexpr std::string_view kGroupCommitProperty = "datashard.group-commit";
 
-Error SchemaChanged(const iceberg::TableMetadata& metadata) {
-  return InvalidArgument("the schema of {} changed while rows for its earlier schema were being appended. Nothing was "
-                         "committed; append again with the columns of schema {}",
-                         metadata.location, metadata.current_schema_id)
-      .About(ErrorSubject::kSchema);
-}
-
 CommittedSnapshot FromReply(const ring::Reply& reply) {
   return {.version = reply.version,
           .snapshot_id = reply.snapshot_id,
@@ -164,7 +157,7 @@ Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup&
   if (appended.ok() || appended.kind() != ErrorKind::kCommitUnknown) DropUnnamed(made.file.key);
   if (!appended.ok()) return std::move(appended).error();
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr now, Current());
-  return SchemaChanged(now->metadata);
+  return commit::SchemaChanged(now->metadata);
 }
 
 }  // namespace datashard

@@ -92,7 +92,8 @@ Status AppendFiles::Apply(Draft& draft) {
   const int64_t sequence_number = next.last_sequence_number + 1;
   const int64_t now_ms = draft.now_ms();
   const std::string directory = ManifestDirectory(draft.version);
-  if (draft.read_manifest) {
+  // Only of the base: what an earlier change has added to this version is not written yet.
+  if (draft.read_manifest && !draft.changed) {
     DS_ASSIGN_OR_RETURN(std::vector<NewFile> merged,
                         MergeManifests(next, draft.manifests,
                                        {.directory = directory,

@@ -137,6 +137,21 @@ TEST(AppendFiles, TwoChangesInOneVersionGiveTwoSnapshots) {
   EXPECT_EQ(lines_of_second[1].sequence_number, 2);
 }
 
+TEST(AppendFiles, ManifestsOfTheSameVersionAreNotReadForMerging) {
+  // Twenty snapshots in one version: far more than the eight manifests that are merged; none of them is written yet.
+  Draft draft = DraftOn(BaseOf(Columns(1, "x"), kNow));
+  draft.read_manifest = [](const ManifestFile& manifest) -> Result<std::vector<ManifestEntry>> {
+    return Error(ErrorKind::kCorruption, manifest.manifest_path + " is missing");
+  };
+  for (int64_t i = 1; i <= 20; ++i) {
+    AppendFiles change({std::vector{File("a" + std::to_string(i), 1)}}, Columns(1, "x"),
+                       {.snapshot_id = i, .commit_uuid = "u" + std::to_string(i)});
+    ASSERT_THAT(change.Apply(draft), IsOk());
+  }
+  EXPECT_EQ(draft.metadata.snapshots.size(), 20u);
+  EXPECT_EQ(draft.manifests.size(), 20u);
+}
+
 TEST(AppendFiles, AManifestOfAnotherProcessBecomesALineOfTheSnapshot) {
   const Base base = BaseOf(Columns(1, "x"), kNow);
   ASSERT_OK_AND_ASSIGN(const MadeManifest made, MakeManifest({File("a", 3)}, Columns(1, "x"), {.spec_id = 0}, "memory://t",

@@ -23,6 +23,12 @@ constexpr int kSettleAttempts = 5;
 // has gone on by a hundred versions.
 constexpr int kReadAttempts = 5;
 
+// On a remote store every version stays for an hour (VersionLimits::remote_age), so one that was seen this lately is still
+// there, and so is its successor.
+constexpr auto kTrusted = std::chrono::minutes(10);
+// A version seen this lately is likely still the newest: a lost race costs four requests, a look one for every commit.
+constexpr auto kLately = std::chrono::seconds(10);
+
 /// Whatever went wrong after a version got its name leaves open whether it counts.
 Error OutcomeOpen(Error error, const std::string& root_uri, const std::string& key) {
   if (error.kind() == ErrorKind::kCommitUnknown) return error;
@@ -33,10 +39,15 @@ Error OutcomeOpen(Error error, const std::string& root_uri, const std::string& k
 }  // namespace
 
 DirectoryCatalog::DirectoryCatalog(std::shared_ptr<ObjectStore> store, Outside outside, VersionLimits limits)
-    : store_(std::move(store)), outside_(outside), old_versions_(*store_, limits), foreign_writers_(*store_, outside) {}
+    : store_(std::move(store)), outside_(outside), old_versions_(*store_, limits), foreign_writers_(*store_, outside),
+      remote_(store_->is_remote()) {}
+
+Result<std::optional<ObjectInfo>> DirectoryCatalog::Find(int64_t number) const {
+  return FindVersion(*store_, number, remote_ && !gzip_seen_ ? Spellings::kPlain : Spellings::kBoth);
+}
 
 Result<bool> DirectoryCatalog::Exists(int64_t number) const {
-  DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(*store_, number));
+  DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, Find(number));
   return info.has_value();
 }
 
@@ -94,28 +105,52 @@ Result<std::optional<int64_t>> DirectoryCatalog::HeadByList() const {
 }
 
 Result<VersionPtr> DirectoryCatalog::Read(int64_t number) const {
-  DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(*store_, number));
-  if (!info) return NotFound("{}/{} does not exist", store_->root_uri(), VersionKey(number));
-  const std::string object = fmt::format("{}/{}", store_->root_uri(), info->key);
   auto version = std::make_shared<Version>();
-  DS_ASSIGN_OR_RETURN(std::unique_ptr<ObjectReader> reader, store_->OpenReader(info->key));
-  if (reader->size_bytes() > iceberg::kMetadataBytesMax) {
-    return Corruption("{}: {} bytes are no table metadata (at most {})", object, reader->size_bytes(),
-                      iceberg::kMetadataBytesMax)
-        .About(ErrorSubject::kMetadata);
+  version->number = number;
+  version->key = VersionKey(number);
+  NoteSeen(*version);
+  Result<Bytes> body = ReadBody(*version);
+  if (!body.ok() && body.kind() == ErrorKind::kNotFound) {
+    version->key = GzipVersionKey(number);
+    body = ReadBody(*version);
+    if (body.ok()) gzip_seen_ = true;
   }
-  Bytes body(static_cast<size_t>(reader->size_bytes()), '\0');
-  DS_ASSIGN_OR_RETURN(const int64_t count, reader->ReadAt(0, reader->size_bytes(), body.data()));
-  body.resize(static_cast<size_t>(count));
-  if (body == kTombstone) {
+  if (!body.ok()) {
+    if (body.kind() != ErrorKind::kNotFound) return std::move(body).error();
+    return NotFound("{}/{} does not exist", store_->root_uri(), VersionKey(number));
+  }
+  const std::string object = fmt::format("{}/{}", store_->root_uri(), version->key);
+  if (*body == kTombstone) {
     return NotFound("the body of version {} ({}) was dropped: only the newest {} are kept", number, object,
                     old_versions_.limits().bodies_min);
   }
-  DS_ASSIGN_OR_RETURN(version->metadata, iceberg::DecodeTableMetadata(body, object));
-  version->number = number;
-  version->key = info->key;
-  version->object = std::move(reader);
+  DS_ASSIGN_OR_RETURN(version->metadata, iceberg::DecodeTableMetadata(*body, object));
   return VersionPtr(std::move(version));
+}
+
+/// The bytes of `version`'s key. On a directory the file stays open in it.
+Result<Bytes> DirectoryCatalog::ReadBody(Version& version) const {
+  int64_t size = iceberg::kMetadataBytesMax + 1;
+  Bytes body;
+  if (remote_) {
+    DS_ASSIGN_OR_RETURN(body, store_->GetRange(version.key, {.size_bytes = size}));
+    size = static_cast<int64_t>(body.size());
+  } else {
+    DS_ASSIGN_OR_RETURN(std::unique_ptr<ObjectReader> reader, store_->OpenReader(version.key));
+    size = reader->size_bytes();
+    if (size <= iceberg::kMetadataBytesMax) {
+      body.resize(static_cast<size_t>(size));
+      DS_ASSIGN_OR_RETURN(const int64_t count, reader->ReadAt(0, size, body.data()));
+      body.resize(static_cast<size_t>(count));
+    }
+    version.object = std::move(reader);
+  }
+  if (size > iceberg::kMetadataBytesMax) {
+    return Corruption("{}/{}: more bytes than table metadata can have ({})", store_->root_uri(), version.key,
+                      iceberg::kMetadataBytesMax)
+        .About(ErrorSubject::kMetadata);
+  }
+  return body;
 }
 
 Result<VersionPtr> DirectoryCatalog::ReadHead(int64_t head) const {
@@ -132,13 +167,9 @@ Result<VersionPtr> DirectoryCatalog::Load() const {
     std::string_view text = *hint;
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.remove_suffix(1);
     if (const std::optional<int64_t> number = ParseVersionNumber(text)) {
-      DS_ASSIGN_OR_RETURN(const bool exists, Exists(*number));
-      if (exists) {
-        DS_ASSIGN_OR_RETURN(const int64_t end, HeadFrom(*number));
-        Result<VersionPtr> version = ReadHead(end);
-        // The newest version always has a body. Where it has none, the hint led to a name left over below the table.
-        if (version.ok() || version.kind() != ErrorKind::kNotFound) return version;
-      }
+      Result<VersionPtr> version = LoadFrom(*number);
+      // The newest version always has a body. Where it has none, the hint led to a name left over below the table.
+      if (version.ok() || version.kind() != ErrorKind::kNotFound) return version;
     }
   } else if (hint.kind() == ErrorKind::kDenied) {
     return hint.error();
@@ -157,6 +188,47 @@ Result<VersionPtr> DirectoryCatalog::Load() const {
   return ReadHead(*head);
 }
 
+/// The newest version of the run that holds `hinted`. Errors also: kNotFound where that, or its body, is not there.
+Result<VersionPtr> DirectoryCatalog::LoadFrom(int64_t hinted) const {
+  if (!remote_) {
+    DS_ASSIGN_OR_RETURN(const bool exists, Exists(hinted));
+    if (!exists) return NotFound("{}/{} does not exist", store_->root_uri(), VersionKey(hinted));
+    DS_ASSIGN_OR_RETURN(const int64_t end, HeadFrom(hinted));
+    return ReadHead(end);
+  }
+  // Most likely it is the newest one, so it is read before anything is asked.
+  DS_ASSIGN_OR_RETURN(VersionPtr version, Read(hinted));
+  DS_ASSIGN_OR_RETURN(const int64_t end, HeadFrom(hinted));
+  return end == hinted ? Result<VersionPtr>(std::move(version)) : ReadHead(end);
+}
+
+bool DirectoryCatalog::MayBeNewest(const VersionPtr& known) const {
+  return remote_ && WasSeenWithin(*known, kLately);
+}
+
+Result<VersionPtr> DirectoryCatalog::RefreshAfterLoss(const VersionPtr& known) const {
+  if (!remote_) return Refresh(known);
+  Result<VersionPtr> next = Read(known->number + 1);
+  if (!next.ok()) return next.kind() == ErrorKind::kNotFound ? Refresh(known) : std::move(next);
+  DS_RETURN_IF_ERROR(CheckSameTable(known, *next));
+  return next;
+}
+
+bool DirectoryCatalog::WasSeenWithin(const Version& version, std::chrono::microseconds span) const {
+  const auto since = outside_.clock.Monotonic() - std::chrono::microseconds(version.seen_us.load());
+  // Not of this boot, where it lies in the future.
+  return version.seen_us != 0 && since.count() >= 0 && since < span;
+}
+
+void DirectoryCatalog::NoteSeen(const Version& version) const { version.seen_us = outside_.clock.Monotonic().count(); }
+
+Status DirectoryCatalog::CheckSameTable(const VersionPtr& known, const VersionPtr& found) const {
+  if (found->metadata.table_uuid == known->metadata.table_uuid) return {};
+  return Corruption("the table at {} was replaced: its uuid was {}, now it is {}; open it again", store_->root_uri(),
+                    known->metadata.table_uuid, found->metadata.table_uuid)
+      .About(ErrorSubject::kTable);
+}
+
 Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
   VersionPtr newest = known;
   // Once the body of `known` is gone its name may be gone too, and the next number be a stray: only then is the hint asked.
@@ -167,13 +239,11 @@ Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
     DS_ASSIGN_OR_RETURN(const int64_t head, HeadFrom(known->number));
     if (head != known->number) {
       DS_ASSIGN_OR_RETURN(newest, ReadHead(head));
+    } else {
+      NoteSeen(*known);
     }
   }
-  if (newest->metadata.table_uuid != known->metadata.table_uuid) {
-    return Corruption("the table at {} was replaced: its uuid was {}, now it is {}; open it again", store_->root_uri(),
-                      known->metadata.table_uuid, newest->metadata.table_uuid)
-        .About(ErrorSubject::kTable);
-  }
+  DS_RETURN_IF_ERROR(CheckSameTable(known, newest));
   return newest;
 }
 
@@ -219,19 +289,23 @@ Result<DirectoryCatalog::Prepared> DirectoryCatalog::Prepare(int64_t number, ice
   version->key = VersionKey(number);
   version->metadata = std::move(metadata);
   version->object = prepared.object;
+  NoteSeen(*version);
   prepared.version = std::move(version);
   return prepared;
 }
 
 Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const VersionPtr& base) {
-  const int64_t number = prepared.version->number;
-  const std::string gzip_key = GzipVersionKey(number);
-  const Result<ObjectInfo> other_spelling = store_->Head(gzip_key);
-  if (other_spelling.ok()) return Published::kLost;
-  if (other_spelling.kind() != ErrorKind::kNotFound) return other_spelling.error();
+  const std::string gzip_key = GzipVersionKey(prepared.version->number);
+  const bool look_for_gzip = !remote_ || gzip_seen_;
+  if (look_for_gzip) {
+    const Result<ObjectInfo> other_spelling = store_->Head(gzip_key);
+    if (other_spelling.ok()) return Published::kLost;
+    if (other_spelling.kind() != ErrorKind::kNotFound) return other_spelling.error();
+  }
   // A checksum left behind by a Hadoop writer that crashed makes Spark refuse the new file.
-  DS_RETURN_IF_ERROR(store_->Delete(ChecksumKey(prepared.version->key)));
-  if (prepared.beside_others && base && !IsSettled(*base)) {
+  if (!remote_) DS_RETURN_IF_ERROR(store_->Delete(ChecksumKey(prepared.version->key)));
+  const bool beside_others = prepared.beside_others && !remote_;
+  if (beside_others && base && !IsSettled(*base)) {
     DS_RETURN_IF_ERROR(foreign_writers_.Await());
     DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*base));
     if (!still_there) return Published::kLost;
@@ -244,7 +318,7 @@ Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const Vers
     DS_ASSIGN_OR_RETURN(const Published settled, Settle(prepared));
     if (settled == Published::kLost) return Published::kLost;
   }
-  if (store_->Head(gzip_key).ok()) {
+  if (look_for_gzip && store_->Head(gzip_key).ok()) {
     return CommitUnknown("{0}/{1} and {0}/{2} were published at the same moment by writers that compress metadata "
                          "differently; let all writers use write.metadata.compression-codec=none",
                          store_->root_uri(), prepared.version->key, gzip_key);
@@ -255,8 +329,10 @@ Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const Vers
 }
 
 Result<bool> DirectoryCatalog::BaseStillThere(const Version& base) const {
+  if (remote_ && WasSeenWithin(base, kTrusted)) return true;
   if (base.object) return base.object->StillNamed();
   const Result<ObjectInfo> info = store_->Head(base.key);
+  if (info.ok() && !IsTombstone(*info)) NoteSeen(base);
   if (info.ok()) return !IsTombstone(*info);
   if (info.kind() == ErrorKind::kNotFound) return false;
   return info.error();
@@ -276,7 +352,8 @@ Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const Vers
   if (base) {
     DS_ASSIGN_OR_RETURN(holds, BaseStillThere(*base));
   }
-  if (prepared.beside_others) {
+  const bool beside_others = prepared.beside_others && !remote_;
+  if (beside_others) {
     DS_RETURN_IF_ERROR(foreign_writers_.Await());
     DS_ASSIGN_OR_RETURN(const bool ours, prepared.version->object->StillNamed());
     holds = holds && ours;
@@ -285,7 +362,7 @@ Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const Vers
   if (!holds) {
     DS_ASSIGN_OR_RETURN(published, Trace(prepared, base));
   }
-  if (published == Published::kWon && prepared.beside_others) {
+  if (published == Published::kWon && beside_others) {
     std::lock_guard lock(mutex_);
     settled_ = prepared.version->object;
   }
@@ -340,6 +417,7 @@ void DirectoryCatalog::AdvanceHint(int64_t number) {
                                                          number, written.error().ToString()));
       return;
     }
+    if (remote_) return;  // a look costs more than a reader whose hint is old
     // A slower writer may have put its older number over a newer one; whoever writes last looks again.
     const Result<int64_t> head = HeadFrom(number);
     if (!head.ok() || *head == number) return;

@@ -3,6 +3,8 @@
 // Source: docs/design/0002-numbered-versions.md.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -28,6 +30,8 @@ struct Version {
   /// The body it was read from or published as: tells whether the name still leads to it. Null: only the name is known.
   /// On a directory it keeps the file open. Must not outlive the catalog's store.
   std::shared_ptr<NamedObject> object;
+  /// When it was last known to be in its place, by the machine's monotonic clock, in microseconds.
+  mutable std::atomic<int64_t> seen_us = 0;
 };
 using VersionPtr = std::shared_ptr<const Version>;
 
@@ -45,6 +49,11 @@ class DirectoryCatalog {
   /// The newest version, given that `known` was one: one look at each spelling of the next name when it still is.
   /// Errors as Load; also kCorruption if the table at this place is another one by now.
   Result<VersionPtr> Refresh(const VersionPtr& known) const;
+  /// For whoever has just lost the number after `known`: the version that took it, which is likely the newest. On a remote
+  /// store one request, elsewhere and where that was lost once more, Refresh.
+  Result<VersionPtr> RefreshAfterLoss(const VersionPtr& known) const;
+  /// Was `known` seen so lately that publishing on it without a look is the better bet? Only ever on a remote store.
+  bool MayBeNewest(const VersionPtr& known) const;
 
   /// The next version, whole but without its name.
   struct Prepared {
@@ -65,7 +74,7 @@ class DirectoryCatalog {
   /// Errors: kCommitUnknown: delete nothing; any other: certainly not published.
   Result<Published> Publish(const Prepared& prepared, const VersionPtr& base);
   /// Does the name of `base` still lead to the body that was read or published: neither dropped, removed nor replaced?
-  /// Cost: one look at the name.
+  /// Cost: one look at the name; none on a remote store, where versions stay for an hour, if it was seen within ten minutes.
   Result<bool> BaseStillThere(const Version& base) const;
 
   /// Moves the hint to `number`, and on to any later version that appeared meanwhile. Only a hint: failures are logged.
@@ -74,10 +83,14 @@ class DirectoryCatalog {
   void DropOldVersions(int64_t head);
 
  private:
+  Result<VersionPtr> LoadFrom(int64_t hinted) const;
+  Status CheckSameTable(const VersionPtr& known, const VersionPtr& found) const;
+  Result<std::optional<ObjectInfo>> Find(int64_t number) const;
   Result<bool> Exists(int64_t number) const;
   Result<int64_t> HeadFrom(int64_t number) const;
   Result<std::optional<int64_t>> HeadByList() const;
   Result<VersionPtr> Read(int64_t number) const;
+  Result<Bytes> ReadBody(Version& version) const;
   /// Reads version `head`, or a later one where the table has gone on so far meanwhile that its body was dropped.
   Result<VersionPtr> ReadHead(int64_t head) const;
   Result<Published> Settle(const Prepared& prepared) const;
@@ -87,11 +100,16 @@ class DirectoryCatalog {
   /// takes it back where it is a stray.
   Result<Published> Trace(const Prepared& prepared, const VersionPtr& base);
   bool IsSettled(const Version& version) const;
+  bool WasSeenWithin(const Version& version, std::chrono::microseconds span) const;
+  void NoteSeen(const Version& version) const;
 
   std::shared_ptr<ObjectStore> store_;
   Outside outside_;
   OldVersions old_versions_;
   ForeignWriters foreign_writers_;
+  const bool remote_;
+  /// Were versions in the other spelling seen? A remote store is not asked for them otherwise.
+  mutable std::atomic<bool> gzip_seen_ = false;
   mutable std::mutex mutex_;
   /// Our own last version: no foreign writer can replace it any more, so it is a base that needs no look.
   std::shared_ptr<NamedObject> settled_;

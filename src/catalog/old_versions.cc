@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "catalog/version_names.h"
@@ -28,6 +30,7 @@ Status OldVersions::Drop(int64_t head) {
   if (head % limits_.every != 0) return {};
   std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return {};
+  if (store_.is_remote()) return RemoveRemote(head);
   DS_RETURN_IF_ERROR(DropBodies(head));
   return RemoveNames(head);
 }
@@ -57,12 +60,7 @@ Status OldVersions::RemoveNames(int64_t head) {
   // Never a name that still has a body: where dropping lags behind, removing does too.
   const int64_t last = std::min(head - limits_.names, oldest_body_ - 1);
   if (last < 1) return {};
-  if (oldest_name_ == 0) {
-    DS_ASSIGN_OR_RETURN(oldest_name_, FirstWhere(1, last, [&](int64_t number) -> Result<bool> {
-                          DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(store_, number));
-                          return info.has_value();
-                        }));
-  }
+  DS_RETURN_IF_ERROR(FindOldestName(last));
   for (int64_t done = 0; oldest_name_ <= last && done < limits_.batch; ++done) {
     for (const std::string& key : {VersionKey(oldest_name_), GzipVersionKey(oldest_name_)}) {
       DS_RETURN_IF_ERROR(store_.Delete(key));
@@ -70,6 +68,34 @@ Status OldVersions::RemoveNames(int64_t head) {
     }
     ++oldest_name_;
   }
+  return {};
+}
+
+// Whoever planned on a version longer ago than a tenth of the age looks whether it is still there, so no name is needed
+// that is older; and a body less than a round trip more would be no saving.
+Status OldVersions::RemoveRemote(int64_t head) {
+  const int64_t last = head - limits_.remote_min;
+  if (last < 1) return {};
+  DS_RETURN_IF_ERROR(FindOldestName(last));
+  const int64_t end = std::min(last, oldest_name_ + limits_.batch - 1);
+  if (end < oldest_name_) return {};
+  // Versions age in ascending order: where the last of them is old enough, all are.
+  DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> newest, FindVersion(store_, end));
+  DS_ASSIGN_OR_RETURN(const Instant now, store_.ServerTime());
+  if (newest && now - newest->modified < limits_.remote_age) return {};
+  std::vector<std::string> keys;
+  for (int64_t number = oldest_name_; number <= end; ++number) keys.push_back(VersionKey(number));
+  DS_RETURN_IF_ERROR(store_.DeleteMany(keys));
+  oldest_name_ = end + 1;
+  return {};
+}
+
+Status OldVersions::FindOldestName(int64_t last) {
+  if (oldest_name_ != 0) return {};
+  DS_ASSIGN_OR_RETURN(oldest_name_, FirstWhere(1, last, [&](int64_t number) -> Result<bool> {
+                        DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(store_, number));
+                        return info.has_value();
+                      }));
   return {};
 }
 

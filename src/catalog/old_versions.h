@@ -26,6 +26,8 @@ struct VersionLimits {
   int64_t names = 100'000;                         ///< the newest so many names stay
   int64_t every = 64;                              ///< versions between two rounds of dropping
   int64_t batch = 256;                             ///< bodies, and names, per round at most
+  int64_t remote_min = 1'000;                      ///< on a remote store the newest so many versions stay, body and name,
+  std::chrono::microseconds remote_age = std::chrono::hours(1);  ///< and all that are younger
   bool operator==(const VersionLimits&) const = default;
 };
 
@@ -34,7 +36,8 @@ class OldVersions {
  public:
   OldVersions(ObjectStore& store, VersionLimits limits) : store_(store), limits_(limits) {}
 
-  /// After version `head` was published: every `limits.every`-th time, drops bodies and removes names that are due; does
+  /// After version `head` was published: every `limits.every`-th time, drops bodies and removes names that are due (on a
+  /// remote store both at once); does
   /// nothing otherwise, and nothing while another thread is at it. Where the last round ended is remembered; a new process
   /// finds it by halving (some 17 looks each). Errors: of storage; harmless, the next round tries again.
   Status Drop(int64_t head);
@@ -44,6 +47,8 @@ class OldVersions {
  private:
   Status DropBodies(int64_t head);
   Status RemoveNames(int64_t head);
+  Status RemoveRemote(int64_t head);
+  Status FindOldestName(int64_t last);
 
   ObjectStore& store_;
   const VersionLimits limits_;

@@ -54,11 +54,12 @@ bool IsHadoopTemporary(std::string_view name) {
   return true;
 }
 
-Result<std::optional<ObjectInfo>> FindVersion(ObjectStore& store, int64_t number) {
+Result<std::optional<ObjectInfo>> FindVersion(ObjectStore& store, int64_t number, Spellings spellings) {
   for (const std::string& key : {VersionKey(number), GzipVersionKey(number)}) {
     Result<ObjectInfo> info = store.Head(key);
     if (info.ok()) return std::optional(std::move(info).value());
     if (info.kind() != ErrorKind::kNotFound) return std::move(info).error();
+    if (spellings == Spellings::kPlain) break;
   }
   return std::optional<ObjectInfo>();
 }

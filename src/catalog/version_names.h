@@ -25,7 +25,9 @@ std::optional<int64_t> NumberOfKey(std::string_view key);
 /// "<uuid>.metadata.json" or "<uuid>.gz.metadata.json": what a Hadoop catalog writes before it renames it to a version.
 bool IsHadoopTemporary(std::string_view name);
 
-/// What is there of version `number`, in whichever spelling. Errors: of storage.
-Result<std::optional<ObjectInfo>> FindVersion(ObjectStore& store, int64_t number);
+enum class Spellings { kPlain, kBoth };
+/// What is there of version `number`, in whichever spelling. Cost: a look for each spelling until one is there.
+/// Errors: of storage.
+Result<std::optional<ObjectInfo>> FindVersion(ObjectStore& store, int64_t number, Spellings spellings = Spellings::kBoth);
 
 }  // namespace datashard::catalog

@@ -110,7 +110,9 @@ TEST(AppendFiles, TimeNeverRunsBackwardsAlongTheVersions) {
 
 TEST(AppendFiles, APartitionedTableIsRefused) {
   Base base = BaseOf(Columns(1, "x"), kNow);
-  auto version = std::make_shared<catalog::Version>(*base.version);
+  auto version = std::make_shared<catalog::Version>();
+  version->number = base.version->number;
+  version->metadata = base.metadata();
   version->metadata.partition_specs[0].fields.push_back(
       {.source_id = 1, .field_id = 1000, .name = "x", .transform = "identity"});
   base.version = version;

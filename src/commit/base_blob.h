@@ -1,5 +1,5 @@
 // The newest version as a leader leaves it in the ring for the next one: metadata and manifest list as they lie in storage,
-// so that the next leader reads neither.
+// so that the next leader reads neither, and when it was published.
 #pragma once
 
 #include <memory>

@@ -136,8 +136,9 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
   for (int64_t attempt = 1;; ++attempt) {
     outside_.metrics.Add("datashard_commit_attempts_total", 1);
     Stopwatch watch(outside_);
-    if (attempt > 1 || !options.known_is_newest) {
-      Result<catalog::VersionPtr> newest = catalog_.Refresh(known);
+    const bool guess = attempt == 1 && (options.known_is_newest || catalog_.MayBeNewest(known));
+    if (!guess) {
+      Result<catalog::VersionPtr> newest = attempt == 2 ? catalog_.RefreshAfterLoss(known) : catalog_.Refresh(known);
       if (!newest.ok()) return give_up(std::move(newest).error());
       known = *std::move(newest);
     }
@@ -151,7 +152,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
     };
     if (Status applied = change.Apply(draft); !applied.ok()) return give_up(std::move(applied).error());
     if (!draft.changed) {
-      if (attempt == 1 && options.known_is_newest) continue;  // that was a guess; "nothing to do" needs a look
+      if (guess) continue;  // "nothing to do" needs a look
       files.DropAll();
       return Committed{.version = known};
     }

@@ -90,6 +90,7 @@ class FaultyStore final : public ObjectStore {
 
   const std::string& root_uri() const override { return base_->root_uri(); }
   bool durable_when_visible() const override { return base_->durable_when_visible(); }
+  bool is_remote() const override { return base_->is_remote(); }
   std::unique_ptr<WriteGroup> NewWriteGroup() override;
   Status PutIfAbsent(std::string_view key, ByteView body) override;
   Status Replace(std::string_view key, ByteView body) override;

@@ -15,6 +15,7 @@ class ForwardingStore : public ObjectStore {
   explicit ForwardingStore(std::shared_ptr<ObjectStore> base) : base_(std::move(base)) {}
   const std::string& root_uri() const override { return base_->root_uri(); }
   bool durable_when_visible() const override { return base_->durable_when_visible(); }
+  bool is_remote() const override { return base_->is_remote(); }
   std::unique_ptr<WriteGroup> NewWriteGroup() override { return base_->NewWriteGroup(); }
   Status PutIfAbsent(std::string_view key, ByteView body) override { return base_->PutIfAbsent(key, body); }
   Status Replace(std::string_view key, ByteView body) override { return base_->Replace(key, body); }

@@ -40,10 +40,12 @@ class MemoryReader final : public ObjectReader {
 
 class MemoryStore final : public ObjectStore {
  public:
-  MemoryStore(std::string name, Clock& clock) : root_uri_("memory://" + std::move(name)), clock_(clock) {}
+  MemoryStore(std::string name, Clock& clock, bool remote)
+      : root_uri_("memory://" + std::move(name)), clock_(clock), remote_(remote) {}
 
   const std::string& root_uri() const override { return root_uri_; }
   bool durable_when_visible() const override { return true; }
+  bool is_remote() const override { return remote_; }
   std::unique_ptr<WriteGroup> NewWriteGroup() override;
 
   Status PutIfAbsent(std::string_view key, ByteView body) override {
@@ -132,6 +134,7 @@ class MemoryStore final : public ObjectStore {
 
   const std::string root_uri_;
   Clock& clock_;
+  const bool remote_;
   mutable std::mutex mutex_;
   std::map<std::string, Object, std::less<>> objects_;
 };
@@ -206,8 +209,8 @@ std::unique_ptr<WriteGroup> MemoryStore::NewWriteGroup() { return std::make_uniq
 
 }  // namespace
 
-std::unique_ptr<ObjectStore> OpenMemoryStore(std::string name, Clock& clock) {
-  return std::make_unique<MemoryStore>(std::move(name), clock);
+std::unique_ptr<ObjectStore> OpenMemoryStore(std::string name, Clock& clock, bool remote) {
+  return std::make_unique<MemoryStore>(std::move(name), clock, remote);
 }
 
 }  // namespace datashard

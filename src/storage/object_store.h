@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -104,6 +105,9 @@ class ObjectStore {
   /// Is an object that can be read back durable? In a bucket it is; in a directory its name may still be lost with the
   /// power, so that reading it back does not settle a publication whose sync has failed.
   virtual bool durable_when_visible() const = 0;
+  /// Does every call cost a round trip over a network? Then a table on it is published without looks beforehand, and no
+  /// Hadoop catalog is waited for.
+  virtual bool is_remote() const { return false; }
 
   virtual std::unique_ptr<WriteGroup> NewWriteGroup() = 0;
   /// Creates the object with this body, whole and durable (its name too), if its name is free.
@@ -132,6 +136,13 @@ class ObjectStore {
   virtual Result<std::vector<ObjectInfo>> List(std::string_view prefix) = 0;
   /// Removing what is not there is no error.
   virtual Status Delete(std::string_view key) = 0;
+  /// Delete of many, in order where one by one; a bucket takes them a thousand at a time. An error leaves some of them.
+  virtual Status DeleteMany(std::span<const std::string> keys) {
+    for (const std::string& key : keys) {
+      if (Status deleted = Delete(key); !deleted.ok()) return deleted;
+    }
+    return {};
+  }
   /// Follows the names that `accept` accepts directly in `directory_key`, which need not be there yet. Null where the
   /// store has no such thing (memory, buckets).
   virtual std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) = 0;
@@ -140,7 +151,8 @@ class ObjectStore {
 };
 
 /// Objects in memory, durable at once: for tests and as the simulation's ground.
-std::unique_ptr<ObjectStore> OpenMemoryStore(std::string name, Clock& clock);
+/// \param remote  what is_remote() says.
+std::unique_ptr<ObjectStore> OpenMemoryStore(std::string name, Clock& clock, bool remote = false);
 
 /// Directory `path`, made with its parents, durably, when `create`; symbolic links in `path` itself are resolved here,
 /// later ones below it must stay below it. Errors: kNotFound (no such directory, and not `create`), kInvalidArgument (a

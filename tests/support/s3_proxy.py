@@ -62,7 +62,7 @@ class Proxy:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client, until either side ends it."""
         fresh = True
-        with contextlib.suppress(Closed, ConnectionError, TimeoutError):
+        with contextlib.suppress(Closed, ConnectionError, TimeoutError, asyncio.CancelledError):
             while True:
                 request = await read_request(reader, writer, self.upload_rate)
                 if request.path.startswith(CONTROL):

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-namespace datashard {
+namespace datashard::s3 {
 namespace {
 
 bool IsHostCharacter(unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_'; }
@@ -38,9 +38,9 @@ Status SplitAuthority(std::string_view authority, std::string_view url, ServerUr
 
 }  // namespace
 
-std::string ServerUrl::url() const {
-  return fmt::format("{}://{}{}{}", tls ? "https" : "http", host, port == 0 ? "" : fmt::format(":{}", port), path);
-}
+std::string ServerUrl::authority() const { return port == 0 ? host : fmt::format("{}:{}", host, port); }
+
+std::string ServerUrl::url() const { return fmt::format("{}://{}{}", tls ? "https" : "http", authority(), path); }
 
 Result<ServerUrl> ParseUrl(std::string_view url) {
   std::string scheme(url.substr(0, std::min(url.find("://"), url.size())));
@@ -104,4 +104,4 @@ bool IsLoopback(std::string_view host) {
   return inet_pton(AF_INET6, text.c_str(), &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
-}  // namespace datashard
+}  // namespace datashard::s3

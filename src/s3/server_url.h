@@ -1,12 +1,13 @@
 // The URL of an S3-compatible service, taken apart, and what its host tells.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "datashard/result.h"
 
-namespace datashard {
+namespace datashard::s3 {
 
 struct ServerUrl {
   bool tls = true;
@@ -14,7 +15,9 @@ struct ServerUrl {
   int32_t port = 0;  ///< 0: the scheme's own
   std::string path;  ///< "" or "/latest/meta-data": as it was given, without a '/' at the end
 
-  /// scheme://host[:port][path], without a port that is the scheme's own.
+  /// host[:port], without a port that is the scheme's own.
+  std::string authority() const;
+  /// scheme://host[:port][path]
   std::string url() const;
 };
 
@@ -34,4 +37,4 @@ bool IsIpAddress(std::string_view host);
 /// localhost, a name below it, 127.0.0.0/8 or ::1.
 bool IsLoopback(std::string_view host);
 
-}  // namespace datashard
+}  // namespace datashard::s3

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "s3/server_url.h"
 
-namespace datashard {
+namespace datashard::s3 {
 namespace {
 
 std::string Lower(std::string_view text) {
@@ -37,11 +37,11 @@ Result<std::optional<bool>> Flag(const Environment& environment, std::string_vie
   return InvalidArgument("{} is '{}'; expected true or false, or leave it unset", name, word);
 }
 
-Result<std::optional<S3Addressing>> AddressingFrom(const Environment& environment) {
+Result<std::optional<Addressing>> AddressingFrom(const Environment& environment) {
   const std::string word = Lower(FirstSet(environment, {"DATASHARD_S3_ADDRESSING"}));
-  if (word.empty()) return std::optional<S3Addressing>();
-  if (word == "path") return std::optional(S3Addressing::kPath);
-  if (word == "virtual") return std::optional(S3Addressing::kVirtualHost);
+  if (word.empty()) return std::optional<Addressing>();
+  if (word == "path") return std::optional(Addressing::kPath);
+  if (word == "virtual") return std::optional(Addressing::kVirtualHost);
   return InvalidArgument("DATASHARD_S3_ADDRESSING is '{}'; expected path or virtual", word);
 }
 
@@ -100,14 +100,14 @@ Result<std::optional<Credentials>> KeysOf(const S3Options& options) {
 
 }  // namespace
 
-std::string S3Settings::location() const { return "s3://" + bucket + (prefix.empty() ? "" : "/") + prefix; }
+std::string S3Settings::location() const { return "s3://" + place.bucket + (prefix.empty() ? "" : "/") + prefix; }
 
 std::string ToString(const S3Settings& settings) {
-  return fmt::format("{} at {} (region {}, {} addressing)", settings.location(), settings.endpoint, settings.region,
-                     settings.addressing == S3Addressing::kPath ? "path" : "virtual-host");
+  return fmt::format("{} at {} (region {}, {} addressing)", settings.location(), settings.place.endpoint,
+                     settings.place.region, settings.place.virtual_host ? "virtual-host" : "path");
 }
 
-Result<S3Options> S3OptionsFromEnvironment(const Environment& environment) {
+Result<S3Options> OptionsFromEnvironment(const Environment& environment) {
   S3Options options;
   options.endpoint = FirstSet(environment, {"DATASHARD_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
   options.access_key = FirstSet(environment, {"DATASHARD_S3_ACCESS_KEY"});
@@ -121,27 +121,27 @@ Result<S3Options> S3OptionsFromEnvironment(const Environment& environment) {
   return options;
 }
 
-Result<S3Settings> S3SettingsOf(const S3Options& options, std::string_view table_path, Log& log) {
-  S3Settings settings;
+Result<S3Settings> SettingsOf(const S3Options& options, std::string_view table_path, Log& log) {
   DS_RETURN_IF_ERROR(CheckBucket(options.bucket));
-  settings.bucket = options.bucket;
-  settings.region = options.region.empty() ? "us-east-1" : options.region;
-  DS_RETURN_IF_ERROR(CheckRegion(settings.region));
+  S3Settings settings;
+  Place& place = settings.place;
+  place.bucket = options.bucket;
+  if (!options.region.empty()) place.region = options.region;
+  DS_RETURN_IF_ERROR(CheckRegion(place.region));
   DS_ASSIGN_OR_RETURN(settings.prefix, CheckedPrefix(options.prefix, table_path));
   DS_ASSIGN_OR_RETURN(settings.keys, KeysOf(options));
   DS_ASSIGN_OR_RETURN(const ServerUrl endpoint,
-                      options.endpoint.empty() ? AwsS3Url(settings.region) : ParseEndpoint(options.endpoint));
-  settings.endpoint = endpoint.url();
-  const bool on_aws = IsAwsHost(endpoint);
-  const bool fits_a_host = IsHostLabel(settings.bucket);
-  settings.addressing = options.addressing.value_or(on_aws && fits_a_host ? S3Addressing::kVirtualHost : S3Addressing::kPath);
-  if (settings.addressing == S3Addressing::kVirtualHost && (!fits_a_host || IsIpAddress(endpoint.host)))
-    return InvalidArgument("bucket '{}' at {} cannot be part of a host name; use path addressing", settings.bucket,
-                           settings.endpoint);
+                      options.endpoint.empty() ? AwsS3Url(place.region) : ParseEndpoint(options.endpoint));
+  place.endpoint = endpoint.url();
+  const bool fits_a_host = IsHostLabel(place.bucket) && !IsIpAddress(endpoint.host);
+  const bool virtual_host = IsAwsHost(endpoint) && fits_a_host;
+  place.virtual_host = options.addressing.has_value() ? *options.addressing == Addressing::kVirtualHost : virtual_host;
+  if (place.virtual_host && !fits_a_host)
+    return InvalidArgument("bucket '{}' at {} cannot be part of a host name; use path addressing", place.bucket, place.endpoint);
   settings.conditional_writes = options.conditional_writes.value_or(ConditionalWrites::kProbe);
   if (!endpoint.tls && !IsLoopback(endpoint.host))
     log.Write(LogLevel::kWarning, fmt::format("{} is plain http: rows and temporary tokens cross the network unprotected; use https",
-                                              settings.endpoint));
+                                              place.endpoint));
   return settings;
 }
 
@@ -150,22 +150,22 @@ bool IsS3Uri(std::string_view table_path) {
   return scheme.starts_with("s3://") || scheme == "s3a://";
 }
 
-Result<std::optional<S3Settings>> S3SettingsForTable(std::string_view table_path, const Environment& environment, Log& log) {
+Result<std::optional<S3Settings>> SettingsForTable(std::string_view table_path, const Environment& environment, Log& log) {
   if (IsS3Uri(table_path)) {
     const std::string_view rest = table_path.substr(table_path.find("://") + 3);
-    DS_ASSIGN_OR_RETURN(S3Options options, S3OptionsFromEnvironment(environment));
+    DS_ASSIGN_OR_RETURN(S3Options options, OptionsFromEnvironment(environment));
     options.bucket = rest.substr(0, rest.find('/'));
     if (options.bucket.empty()) return InvalidArgument("'{}' names no bucket; expected s3://bucket/path", table_path);
     options.prefix.clear();
-    DS_ASSIGN_OR_RETURN(S3Settings settings, S3SettingsOf(options, rest.substr(options.bucket.size()), log));
+    DS_ASSIGN_OR_RETURN(S3Settings settings, SettingsOf(options, rest.substr(options.bucket.size()), log));
     return std::optional(std::move(settings));
   }
   const std::string type = Lower(FirstSet(environment, {"DATASHARD_STORAGE_TYPE"}));
   if (type.empty() || type == "local") return std::optional<S3Settings>();
   if (type != "s3") return InvalidArgument("DATASHARD_STORAGE_TYPE is '{}'; expected local or s3", type);
-  DS_ASSIGN_OR_RETURN(const S3Options options, S3OptionsFromEnvironment(environment));
-  DS_ASSIGN_OR_RETURN(S3Settings settings, S3SettingsOf(options, table_path, log));
+  DS_ASSIGN_OR_RETURN(const S3Options options, OptionsFromEnvironment(environment));
+  DS_ASSIGN_OR_RETURN(S3Settings settings, SettingsOf(options, table_path, log));
   return std::optional(std::move(settings));
 }
 
-}  // namespace datashard
+}  // namespace datashard::s3

@@ -9,7 +9,7 @@
 #include "s3/server_url.h"
 #include "support/matchers.h"
 
-namespace datashard {
+namespace datashard::s3 {
 namespace {
 
 using Variables = std::map<std::string, std::string, std::less<>>;
@@ -35,16 +35,13 @@ Variables With(Variables variables, const std::string& name, const std::string& 
 }
 
 Result<std::optional<S3Settings>> Settings(std::string_view table_path, Variables variables, Log& log = SilentLog()) {
-  return S3SettingsForTable(table_path, GivenEnvironment(std::move(variables)), log);
+  return SettingsForTable(table_path, GivenEnvironment(std::move(variables)), log);
 }
 
 TEST(S3Settings, TheVariablesOfTheProductSayEverything) {
   ASSERT_OK_AND_ASSIGN(const std::optional<S3Settings> settings, Settings("logs/workflow", Minio()));
   ASSERT_TRUE(settings.has_value());
-  EXPECT_EQ(*settings, (S3Settings{.endpoint = "http://127.0.0.1:9000",
-                                   .addressing = S3Addressing::kPath,
-                                   .bucket = "my-bucket",
-                                   .region = "eu-west-1",
+  EXPECT_EQ(*settings, (S3Settings{.place = {.endpoint = "http://127.0.0.1:9000", .bucket = "my-bucket", .region = "eu-west-1"},
                                    .prefix = "prod/lake/logs/workflow",
                                    .keys = Credentials{"key", "secret-word", "", std::nullopt}}));
   EXPECT_EQ(settings->location(), "s3://my-bucket/prod/lake/logs/workflow");
@@ -90,7 +87,7 @@ TEST(S3Settings, AnS3UriNeedsNoStorageTypeAndNoBucketAndHasNoPrefix) {
     ASSERT_OK_AND_ASSIGN(const auto settings, Settings(uri, variables));
     ASSERT_TRUE(settings.has_value()) << uri;
     EXPECT_EQ(settings->location(), "s3://other/a/b") << uri;
-    EXPECT_EQ(settings->endpoint, "http://127.0.0.1:9000");
+    EXPECT_EQ(settings->place.endpoint, "http://127.0.0.1:9000");
   }
   EXPECT_THAT(Settings("s3:///a", variables), HasMessage("names no bucket"));
   EXPECT_THAT(Settings("s3://b ucket/a", variables), HasMessage("'b ucket' is no name of a bucket"));
@@ -121,16 +118,16 @@ TEST(S3Settings, OneKeyWithoutTheOtherIsAnErrorThatShowsNeither) {
 TEST(S3Settings, WithoutAnEndpointItIsAwsInTheRegionByVirtualHost) {
   Variables variables{{"DATASHARD_STORAGE_TYPE", "s3"}, {"DATASHARD_S3_BUCKET", "my-bucket"}};
   ASSERT_OK_AND_ASSIGN(const auto plain, Settings("t", variables));
-  EXPECT_EQ(plain->endpoint, "https://s3.us-east-1.amazonaws.com");
-  EXPECT_EQ(plain->region, "us-east-1");
-  EXPECT_EQ(plain->addressing, S3Addressing::kVirtualHost);
+  EXPECT_EQ(plain->place.endpoint, "https://s3.us-east-1.amazonaws.com");
+  EXPECT_EQ(plain->place.region, "us-east-1");
+  EXPECT_TRUE(plain->place.virtual_host);
   ASSERT_OK_AND_ASSIGN(const auto china, Settings("t", With(variables, "DATASHARD_S3_REGION", "cn-north-1")));
-  EXPECT_EQ(china->endpoint, "https://s3.cn-north-1.amazonaws.com.cn");
+  EXPECT_EQ(china->place.endpoint, "https://s3.cn-north-1.amazonaws.com.cn");
   // A dot in the name would not fit the wildcard certificate.
   ASSERT_OK_AND_ASSIGN(const auto dotted, Settings("t", With(variables, "DATASHARD_S3_BUCKET", "my.bucket")));
-  EXPECT_EQ(dotted->addressing, S3Addressing::kPath);
+  EXPECT_FALSE(dotted->place.virtual_host);
   ASSERT_OK_AND_ASSIGN(const auto aws_name, Settings("t", With(variables, "AWS_ENDPOINT_URL_S3", "https://minio.lan/")));
-  EXPECT_EQ(aws_name->endpoint, "https://minio.lan");
+  EXPECT_EQ(aws_name->place.endpoint, "https://minio.lan");
   EXPECT_THAT(Settings("t", With(variables, "DATASHARD_S3_REGION", "us east")), HasMessage("is no region"));
 }
 
@@ -138,7 +135,7 @@ TEST(S3Settings, AddressingCanBeChosenWhereTheBucketAllowsIt) {
   Variables variables = With(Minio(), "DATASHARD_S3_ENDPOINT", "https://ams3.digitaloceanspaces.com");
   variables["DATASHARD_S3_ADDRESSING"] = "virtual";
   ASSERT_OK_AND_ASSIGN(const auto settings, Settings("t", variables));
-  EXPECT_EQ(settings->addressing, S3Addressing::kVirtualHost);
+  EXPECT_TRUE(settings->place.virtual_host);
   EXPECT_THAT(Settings("t", With(variables, "DATASHARD_S3_BUCKET", "My_Bucket")), HasMessage("use path addressing"));
   EXPECT_THAT(Settings("t", With(variables, "DATASHARD_S3_ENDPOINT", "http://127.0.0.1:9000")), HasMessage("use path addressing"));
   EXPECT_THAT(Settings("t", With(variables, "DATASHARD_S3_ADDRESSING", "dns")), HasMessage("'dns'; expected path or virtual"));
@@ -175,8 +172,8 @@ TEST(S3Settings, PlainHttpToAnotherMachineWarns) {
 
 TEST(S3Settings, OptionsInCodeNeedNoEnvironment) {
   ASSERT_OK_AND_ASSIGN(const S3Settings settings,
-                       S3SettingsOf({.endpoint = "https://Minio.LAN:443/", .bucket = "b-1", .prefix = "p"}, "t", SilentLog()));
-  EXPECT_EQ(settings.endpoint, "https://minio.lan");
+                       SettingsOf({.endpoint = "https://Minio.LAN:443/", .bucket = "b-1", .prefix = "p"}, "t", SilentLog()));
+  EXPECT_EQ(settings.place.endpoint, "https://minio.lan");
   EXPECT_EQ(settings.location(), "s3://b-1/p/t");
 }
 
@@ -199,4 +196,4 @@ TEST(ServerUrl, PartsAreFoundAndWrittenBack) {
 }
 
 }  // namespace
-}  // namespace datashard
+}  // namespace datashard::s3

@@ -29,6 +29,7 @@ if [ "$scope" = fast ] || [ -n "$room" ]; then
 else
   dev/setup.sh peers
   step "S3 server for tests" dev/s3-server install
+  [ "$scope" != all ] || step "second S3 server for tests" dev/s3-server install --server minio
 fi
 dev/build.sh
 failed=()

@@ -106,6 +106,15 @@ class TestServer:
         assert "bucket 'b' could not be made: status 400" in script("run", "--bucket", "b", "--", "true", status=1).stderr
 
 
+@pytest.mark.long
+@pytest.mark.timeout(2400)
+def test_minio_is_the_second_server():
+    with s3_server.running(s3_server.Options(server="minio")) as server:
+        assert s3_server.request(server, "PUT", "/datashard/a", b"first", {"if-none-match": "*"})[0] == 200
+        assert s3_server.request(server, "PUT", "/datashard/a", b"second", {"if-none-match": "*"})[0] == 412
+        assert s3_server.request(server, "GET", "/datashard/a") == (200, b"first")
+
+
 def test_a_command_is_for_run_only():
     assert "`run` needs a command" in script("run", status=2).stderr
     assert "`run` needs a command" in script("stop", "--", "true", status=2).stderr

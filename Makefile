@@ -1,9 +1,9 @@
 # The one entry point; every recipe is a script in dev/ that says what it is doing and how long it took.
 .DEFAULT_GOAL := help
-.PHONY: help setup peers build demo test test-fast test-all sim bench stress tidy wheel lock clean
+.PHONY: help setup peers build demo test test-fast test-all sim bench stress s3-server tidy wheel lock clean
 
 help:  ## list the recipes
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup:  ## install Debian packages and the Python environment .venv
 	@dev/setup.sh
@@ -38,6 +38,9 @@ bench: peers  ## a benchmark beside its peers: NAME=append, read or commit
 
 stress: build  ## the product's own stress: 12 processes append 10,000 rows each (STRESS_FLAGS="--appends 1000 --kill-every 1")
 	@.venv/bin/python dev/stress.py $(STRESS_FLAGS)
+
+s3-server:  ## a local S3 server until Ctrl-C; prints the variables that point datashard to it
+	@dev/s3-server
 
 tidy: setup  ## the checks on the sources themselves
 	@.venv/bin/python -m pytest -q -p no:cacheprovider tests/repo

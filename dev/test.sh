@@ -16,7 +16,7 @@ cpp_tests() {
 python_tests() {
   local select=()
   case $scope in
-    fast) select=(tests/python tests/repo -m "not slow and not long") ;;
+    fast) select=(tests/python tests/repo tests/s3 -m "not slow and not long") ;;
     default) select=(tests --ignore=tests/cli -m "not long") ;;
     all) select=(tests --ignore=tests/cli) ;;
     *) die "unknown scope '$scope'; expected fast, default or all" ;;
@@ -24,7 +24,13 @@ python_tests() {
   "$venv/bin/python" -m pytest -q -p no:cacheprovider "${select[@]}"
 }
 
-if [ "$scope" = fast ] || [ -n "$room" ]; then dev/setup.sh; else dev/setup.sh peers; fi
+if [ "$scope" = fast ] || [ -n "$room" ]; then
+  dev/setup.sh
+else
+  dev/setup.sh peers
+  step "S3 server for tests" dev/s3-server install
+  [ "$scope" != all ] || step "second S3 server for tests" dev/s3-server install --server minio
+fi
 dev/build.sh
 failed=()
 run() {

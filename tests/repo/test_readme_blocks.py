@@ -112,13 +112,13 @@ def test_a_missing_file_is_found():
 
 
 def recipes() -> set[str]:
-    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    return set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.M))
 
 
 def unknown_recipes(text: str) -> set[str]:
-    code = re.findall(r"`make ([a-z-]+)", text)
+    code = re.findall(r"`make ([a-z0-9-]+)", text)
     for block in re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S):
-        code += re.findall(r"^make ([a-z-]+)", block, re.M)
+        code += re.findall(r"^make ([a-z0-9-]+)", block, re.M)
     return set(code) - recipes()
 
 

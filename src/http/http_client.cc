@@ -1,0 +1,162 @@
+// One curl "multi" handle with its connections serves one PerformAll at a time, in the caller's thread; idle ones wait in a
+// pool. There is no thread and no lock that a forked child would have to wait for.
+
+#include "http/http_client.h"
+
+#include <curl/curl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+
+#include "base/error.h"
+#include "http/transfer.h"
+
+namespace datashard {
+namespace {
+
+constexpr size_t kIdleMultisMax = 64;
+constexpr int kPollMs = 100;
+
+struct MultiCleanup {
+  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+};
+using Multi = std::unique_ptr<CURLM, MultiCleanup>;
+
+/// The idle handles of one process.
+struct Pool {
+  const pid_t pid = getpid();
+  std::mutex mutex;
+  std::vector<Multi> idle;
+};
+
+void InitCurlOnce() {
+  static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
+  static_cast<void>(initialised);
+}
+
+class CurlClient final : public HttpClient {
+ public:
+  explicit CurlClient(HttpSettings settings) : settings_(std::move(settings)), pool_(new Pool) {}
+  ~CurlClient() override {
+    // A child leaves its parent's handles alone: closing them would say goodbye on the parent's TLS connections.
+    Pool* const pool = pool_.load();
+    if (pool->pid == getpid()) delete pool;
+  }
+
+  std::vector<Result<HttpResponse>> PerformAll(std::span<const HttpRequest> requests) override;
+
+ private:
+  Pool& OwnPool();
+  Multi Take(Pool& pool);
+  void GiveBack(Pool& pool, Multi multi);
+  /// Runs until all transfers of `multi` are done or the call is interrupted; the error is the latter.
+  Status Drive(CURLM* multi, std::vector<std::unique_ptr<Transfer>>& transfers);
+
+  const HttpSettings settings_;
+  std::atomic<Pool*> pool_;
+};
+
+Pool& CurlClient::OwnPool() {
+  Pool* pool = pool_.load(std::memory_order_acquire);
+  if (pool->pid == getpid()) return *pool;
+  auto fresh = std::make_unique<Pool>();
+  if (pool_.compare_exchange_strong(pool, fresh.get())) return *fresh.release();
+  return *pool;
+}
+
+Multi CurlClient::Take(Pool& pool) {
+  {
+    std::lock_guard lock(pool.mutex);
+    if (!pool.idle.empty()) {
+      Multi multi = std::move(pool.idle.back());
+      pool.idle.pop_back();
+      return multi;
+    }
+  }
+  Multi multi(curl_multi_init());
+  if (multi) {
+    curl_multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.kept_connections_max));
+    curl_multi_setopt(multi.get(), CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+  }
+  return multi;
+}
+
+void CurlClient::GiveBack(Pool& pool, Multi multi) {
+  std::lock_guard lock(pool.mutex);
+  if (pool.idle.size() < kIdleMultisMax) pool.idle.push_back(std::move(multi));
+}
+
+Status CurlClient::Drive(CURLM* multi, std::vector<std::unique_ptr<Transfer>>& transfers) {
+  for (int running = 1;;) {
+    if (const CURLMcode code = curl_multi_perform(multi, &running); code != CURLM_OK)
+      return Unavailable("the HTTP client failed: {}", curl_multi_strerror(code));
+    int left = 0;
+    while (const CURLMsg* const message = curl_multi_info_read(multi, &left)) {
+      if (message->msg != CURLMSG_DONE) continue;
+      for (const std::unique_ptr<Transfer>& transfer : transfers) {
+        if (transfer->easy() == message->easy_handle) transfer->Finish(message->data.result);
+      }
+    }
+    if (running == 0) return {};
+    if (settings_.interrupted) DS_RETURN_IF_ERROR(settings_.interrupted());
+    curl_multi_poll(multi, nullptr, 0, kPollMs, nullptr);
+  }
+}
+
+std::vector<Result<HttpResponse>> CurlClient::PerformAll(std::span<const HttpRequest> requests) {
+  std::vector<Result<HttpResponse>> answers;
+  answers.reserve(requests.size());
+  Pool& pool = OwnPool();
+  Multi multi = Take(pool);
+  std::vector<std::unique_ptr<Transfer>> transfers;
+  for (const HttpRequest& request : requests) {
+    transfers.push_back(std::make_unique<Transfer>(request, settings_));
+    if (multi && transfers.back()->easy() != nullptr) curl_multi_add_handle(multi.get(), transfers.back()->easy());
+  }
+  const Status driven = multi ? Drive(multi.get(), transfers) : Unavailable("the HTTP client found no memory");
+  for (const std::unique_ptr<Transfer>& transfer : transfers) {
+    answers.push_back(transfer->Take(driven));
+    if (multi && transfer->easy() != nullptr) curl_multi_remove_handle(multi.get(), transfer->easy());
+  }
+  if (multi && driven.ok()) GiveBack(pool, std::move(multi));
+  return answers;
+}
+
+bool IsUnreserved(char c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+}  // namespace
+
+std::string_view HttpResponse::Header(std::string_view name) const {
+  const auto found = std::find_if(headers.begin(), headers.end(), [&](const HttpHeader& header) { return header.name == name; });
+  return found == headers.end() ? std::string_view() : std::string_view(found->value);
+}
+
+Result<HttpResponse> HttpClient::Perform(const HttpRequest& request) { return std::move(PerformAll({&request, 1}).front()); }
+
+std::unique_ptr<HttpClient> NewHttpClient(HttpSettings settings) {
+  InitCurlOnce();
+  return std::make_unique<CurlClient>(std::move(settings));
+}
+
+std::string PercentEncode(std::string_view text, bool keep_slash) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  std::string encoded;
+  encoded.reserve(text.size());
+  for (const char c : text) {
+    if (IsUnreserved(c) || (keep_slash && c == '/')) {
+      encoded += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      encoded += '%';
+      encoded += kDigits[byte >> 4];
+      encoded += kDigits[byte & 15];
+    }
+  }
+  return encoded;
+}
+
+}  // namespace datashard

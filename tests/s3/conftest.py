@@ -1,0 +1,13 @@
+"""Fixtures of the tests that talk to a real S3 server on this machine."""
+
+from __future__ import annotations
+
+import pytest
+import s3_server
+
+
+@pytest.fixture(scope="session")
+def server():
+    """versitygw with an empty bucket, for the whole session: tests keep to names of their own."""
+    with s3_server.running(s3_server.Options(keep_alive=True)) as running:
+        yield running

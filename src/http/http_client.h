@@ -56,7 +56,8 @@ struct HttpResponse {
 class HttpClient {
  public:
   virtual ~HttpClient() = default;
-  /// Sends all requests at once and returns when each has its answer; answers stand in the order of the requests.
+  /// Sends all requests at once (32 of them, and each next when one has ended) and returns when each has its answer; answers
+  /// stand in the order of the requests.
   /// An answer of any status is ok. Errors: kInvalidArgument (the URL), kDenied (the server's certificate), kUnsupported (a body
   /// too long), kUnavailable: no answer, and the request was not sent or only reads; kCommitUnknown: a PUT, POST or DELETE
   /// went out, at least in part, and no whole answer came. Messages name method and URL without its query.

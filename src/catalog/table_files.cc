@@ -22,8 +22,11 @@ Result<Bytes> GetNamed(ObjectStore& store, const std::string& key, std::string_v
 
 Result<std::string> KeyOf(const ObjectStore& store, std::string_view location, std::string_view uri) {
   const std::string& root = store.root_uri();
-  // Stores without paths (in memory) compare URIs as they are.
-  if (!root.starts_with("file:")) return KeyBelow(root, uri);
+  // Stores without paths compare URIs as they are; s3a: is Hadoop's name for s3:.
+  if (!root.starts_with("file:")) {
+    const bool hadoop = root.starts_with("s3:") && uri.starts_with("s3a:");
+    return KeyBelow(root, hadoop ? fmt::format("s3:{}", uri.substr(4)) : std::string(uri));
+  }
   DS_ASSIGN_OR_RETURN(const std::string path, PathOfUri(uri));
   DS_ASSIGN_OR_RETURN(const std::string root_path, PathOfUri(root));
   Result<std::string> key = KeyBelow(root_path, path);

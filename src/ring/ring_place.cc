@@ -36,17 +36,23 @@ uint64_t Hash(std::string_view text, uint64_t hash) {
   return hash;
 }
 
+/// That of whoever sees `place` as this process does, in this boot of this host.
+RingPlace PlaceFor(std::string_view table_uuid, std::string_view place) {
+  const std::string text = fmt::format("{}|{}|{}|{}|{}|{}", table_uuid, place, ::geteuid(), ::getegid(), UmaskText(),
+                                       ReadProc("/proc/sys/kernel/random/boot_id"));
+  return {.directory = fmt::format("/dev/shm/datashard-{}", ::geteuid()),
+          .key = fmt::format("{:016x}{:016x}", Hash(text, 0xcbf29ce484222325ULL), Hash(text, 0x84222325cbf29ce4ULL))};
+}
+
 }  // namespace
+
+RingPlace PlaceOfBucket(std::string_view table_uuid, std::string_view identity) { return PlaceFor(table_uuid, identity); }
 
 Result<RingPlace> PlaceOf(std::string_view table_uuid, std::string_view metadata_path) {
   struct stat info;
   const std::string path(metadata_path);
   if (::stat(path.c_str(), &info) != 0) return FromErrno(errno, fmt::format("cannot look at {}", path));
-  const std::string text =
-      fmt::format("{}|{}|{}|{}|{}|{}|{}", table_uuid, info.st_dev, info.st_ino, ::geteuid(), ::getegid(), UmaskText(),
-                  ReadProc("/proc/sys/kernel/random/boot_id"));
-  return RingPlace{.directory = fmt::format("/dev/shm/datashard-{}", ::geteuid()),
-                   .key = fmt::format("{:016x}{:016x}", Hash(text, 0xcbf29ce484222325ULL), Hash(text, 0x84222325cbf29ce4ULL))};
+  return PlaceFor(table_uuid, fmt::format("{}|{}", info.st_dev, info.st_ino));
 }
 
 }  // namespace datashard::ring

@@ -14,4 +14,7 @@ namespace datashard::ring {
 /// Errors: kNotFound, kDenied, kUnavailable: there is no ring for it.
 Result<RingPlace> PlaceOf(std::string_view table_uuid, std::string_view metadata_path);
 
+/// The ring of the table `table_uuid` in a bucket. `identity` tells the place in it, and whose credentials are used.
+RingPlace PlaceOfBucket(std::string_view table_uuid, std::string_view identity);
+
 }  // namespace datashard::ring

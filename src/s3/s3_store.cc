@@ -79,6 +79,7 @@ class S3Store final : public ObjectStore {
 
   const std::string& root_uri() const override { return root_uri_; }
   bool durable_when_visible() const override { return true; }
+  bool is_remote() const override { return true; }
   std::unique_ptr<WriteGroup> NewWriteGroup() override { return MakeS3WriteGroup(client_, exclusive_, prefix_); }
 
   Status PutIfAbsent(std::string_view key, ByteView body) override {
@@ -132,6 +133,14 @@ class S3Store final : public ObjectStore {
   Status Delete(std::string_view key) override {
     DS_RETURN_IF_ERROR(CheckObjectKey(key));
     return client_.Delete(FullKey(key));
+  }
+  Status DeleteMany(std::span<const std::string> keys) override {
+    std::vector<std::string> full_keys;
+    for (const std::string& key : keys) {
+      DS_RETURN_IF_ERROR(CheckObjectKey(key));
+      full_keys.push_back(FullKey(key));
+    }
+    return client_.DeleteAll(full_keys);
   }
   std::unique_ptr<NameWatch> WatchNames(std::string_view, NameFilter) override { return nullptr; }
   Result<Instant> ServerTime() override { return client_.ServerTime(); }

@@ -119,6 +119,7 @@ class Metered final : public ObjectStore {
 
   const std::string& root_uri() const override { return base_->root_uri(); }
   bool durable_when_visible() const override { return base_->durable_when_visible(); }
+  bool is_remote() const override { return base_->is_remote(); }
   std::unique_ptr<WriteGroup> NewWriteGroup() override { return std::make_unique<MeteredGroup>(base_->NewWriteGroup(), meter_); }
   Status PutIfAbsent(std::string_view key, ByteView body) override {
     return meter_.Write("put_if_absent", body, [&] { return base_->PutIfAbsent(key, body); });
@@ -150,6 +151,9 @@ class Metered final : public ObjectStore {
   }
   Status Delete(std::string_view key) override {
     return meter_.Run("delete", [&] { return base_->Delete(key); });
+  }
+  Status DeleteMany(std::span<const std::string> keys) override {
+    return meter_.Run("delete_many", [&] { return base_->DeleteMany(keys); });
   }
   std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) override {
     return base_->WatchNames(directory_key, std::move(accept));

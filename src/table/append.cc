@@ -54,6 +54,7 @@ commit::GroupCommitter& TableImpl::group_committer(const catalog::VersionPtr& kn
 }
 
 Result<std::unique_ptr<ring::Ring>> TableImpl::OpenRing(std::string_view table_uuid) const {
+  if (store->is_remote()) return ring::Ring::Open(ring::PlaceOfBucket(table_uuid, place_identity));
   DS_ASSIGN_OR_RETURN(const std::string root, PathOfUri(store->root_uri()));
   DS_ASSIGN_OR_RETURN(const ring::RingPlace place, ring::PlaceOf(table_uuid, root + "/metadata"));
   return ring::Ring::Open(place);

@@ -6,20 +6,19 @@
 #include "catalog/table_files.h"
 #include "commit/append_files.h"
 #include "iceberg/manifest.h"
+#include "table/open_store.h"
 #include "table/table_impl.h"
 
 namespace datashard {
 namespace {
 
-Result<std::shared_ptr<TableImpl>> OnDirectory(std::string_view path, bool create) {
-  Result<std::unique_ptr<ObjectStore>> store = OpenLocalStore(path, create);
-  if (!store.ok()) {
-    if (store.kind() != ErrorKind::kNotFound) return std::move(store).error();
-    return NotFound("No Iceberg table found at {}: there is no such directory", path).About(ErrorSubject::kTable);
-  }
+Result<std::shared_ptr<TableImpl>> ImplAt(std::string_view path, bool create) {
   auto surroundings = std::make_unique<TableSurroundings>();
   const Outside outside = surroundings->outside;
-  return std::make_shared<TableImpl>(std::string(path), std::move(store).value(), std::move(surroundings), outside);
+  DS_ASSIGN_OR_RETURN(TablePlace place, OpenTablePlace(path, create, ProcessEnvironment(), surroundings->outside));
+  auto impl = std::make_shared<TableImpl>(std::string(path), std::move(place.store), std::move(surroundings), outside);
+  impl->place_identity = std::move(place.identity);
+  return impl;
 }
 
 Result<std::unique_ptr<Table>> Created(std::shared_ptr<TableImpl> impl, CreateOptions options) {
@@ -39,12 +38,12 @@ Table::~Table() = default;
 
 Result<std::unique_ptr<Table>> Table::Create(std::string_view path, CreateOptions options) {
   if (options.schema) DS_RETURN_IF_ERROR(options.schema->Validate());
-  DS_ASSIGN_OR_RETURN(std::shared_ptr<TableImpl> impl, OnDirectory(path, /*create=*/true));
+  DS_ASSIGN_OR_RETURN(std::shared_ptr<TableImpl> impl, ImplAt(path, /*create=*/true));
   return Created(std::move(impl), std::move(options));
 }
 
 Result<std::unique_ptr<Table>> Table::Open(std::string_view path) {
-  DS_ASSIGN_OR_RETURN(std::shared_ptr<TableImpl> impl, OnDirectory(path, /*create=*/false));
+  DS_ASSIGN_OR_RETURN(std::shared_ptr<TableImpl> impl, ImplAt(path, /*create=*/false));
   return Opened(std::move(impl));
 }
 

@@ -82,6 +82,7 @@ class TableImpl {
   const std::string path;
   const std::shared_ptr<ObjectStore> store;
   bool created = false;
+  std::string place_identity;  // TablePlace::identity
 
  private:
   std::unique_ptr<TableSurroundings> surroundings_;

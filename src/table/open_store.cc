@@ -1,0 +1,65 @@
+#include "table/open_store.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "http/http_client.h"
+#include "s3/credentials_chain.h"
+#include "s3/s3_store.h"
+#include "s3/settings.h"
+#include "storage/metered_store.h"
+
+namespace datashard {
+namespace {
+
+/// One for the process: tables share connections. Never destroyed, so that a handle may be closed while the process exits.
+const std::shared_ptr<HttpClient>& SharedHttpClient(const Environment& environment) {
+  static const auto* const client =
+      new std::shared_ptr<HttpClient>(NewHttpClient({.ca_file = environment.Get("AWS_CA_BUNDLE")}));
+  return *client;
+}
+
+s3::S3StoreSettings::Exclusive ExclusiveOf(s3::ConditionalWrites writes) {
+  switch (writes) {
+    case s3::ConditionalWrites::kWork: return s3::S3StoreSettings::Exclusive::kTrusted;
+    case s3::ConditionalWrites::kAbsent: return s3::S3StoreSettings::Exclusive::kAbsent;
+    case s3::ConditionalWrites::kProbe: break;
+  }
+  return s3::S3StoreSettings::Exclusive::kProbe;
+}
+
+/// Whose credentials: temporary keys change, so what they are derived from stands for them.
+std::string WhoAsks(const s3::S3Settings& settings, const Environment& environment) {
+  if (settings.keys) return settings.keys->access_key;
+  return fmt::format("{}|{}|{}", environment.Get("AWS_ACCESS_KEY_ID"), environment.Get("AWS_PROFILE"),
+                     environment.Get("AWS_ROLE_ARN"));
+}
+
+Result<TablePlace> OpenBucket(const s3::S3Settings& settings, const Environment& environment, const Outside& outside) {
+  const std::shared_ptr<HttpClient>& http = SharedHttpClient(environment);
+  DS_ASSIGN_OR_RETURN(std::shared_ptr<ObjectStore> store,
+                      s3::OpenS3Store({.place = settings.place,
+                                       .prefix = settings.prefix,
+                                       .exclusive = ExclusiveOf(settings.conditional_writes)},
+                                      http, s3::CredentialsFor(settings, environment, *http, outside), outside));
+  return TablePlace{.store = MeteredStore(std::move(store), outside),
+                    .identity = fmt::format("{}|{}|{}|{}", settings.place.endpoint, settings.place.bucket, settings.prefix,
+                                            WhoAsks(settings, environment))};
+}
+
+}  // namespace
+
+Result<TablePlace> OpenTablePlace(std::string_view table_path, bool create, const Environment& environment,
+                                  const Outside& outside) {
+  DS_ASSIGN_OR_RETURN(const std::optional<s3::S3Settings> bucket,
+                      s3::SettingsForTable(table_path, environment, outside.log));
+  if (bucket) return OpenBucket(*bucket, environment, outside);
+  Result<std::unique_ptr<ObjectStore>> store = OpenLocalStore(table_path, create);
+  if (!store.ok()) {
+    if (store.kind() != ErrorKind::kNotFound) return std::move(store).error();
+    return NotFound("No Iceberg table found at {}: there is no such directory", table_path).About(ErrorSubject::kTable);
+  }
+  return TablePlace{.store = std::move(store).value()};
+}
+
+}  // namespace datashard

@@ -98,7 +98,8 @@ Result<HttpRequest> Exchange::Sign(const Call& call, const std::string& body_sha
 std::vector<Result<Answer>> Exchange::SendAll(std::span<const Call> calls) {
   std::vector<Attempted> all;
   all.reserve(calls.size());
-  for (const Call& call : calls) all.push_back({.call = call, .body_sha256 = Hex(Sha256(call.body))});
+  for (const Call& call : calls)
+    all.push_back({.call = call, .body_sha256 = Hex(call.body_sha256.empty() ? Sha256(call.body) : call.body_sha256)});
   const std::chrono::microseconds start = outside_.clock.Monotonic();
   for (int round = 0;; ++round) {
     std::vector<Attempted*> pending;

@@ -42,6 +42,7 @@ struct Call {
   Query query;
   std::vector<HttpHeader> headers;
   ByteView body;                   ///< borrowed
+  Bytes body_sha256;               ///< raw, where it is known already
   int64_t answer_bytes_max = 0;    ///< of the answer's body; 0: 32 MiB, enough for XML
   int64_t answer_bytes_hint = 0;   ///< for the time-out
 };

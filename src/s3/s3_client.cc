@@ -21,8 +21,8 @@ int64_t NumberIn(std::string_view text) {
 Error Absent(const std::string& uri) { return NotFound("{} does not exist", uri); }
 
 Call PutCall(const PutObject& object) {
-  Call call{.operation = Operation::kPut, .key = object.key, .body = object.body};
-  call.headers = {{"content-type", "application/octet-stream"}, {std::string(kChecksumHeader), Base64(Sha256(object.body))}};
+  Call call{.operation = Operation::kPut, .key = object.key, .body = object.body, .body_sha256 = Sha256(object.body)};
+  call.headers = {{"content-type", "application/octet-stream"}, {std::string(kChecksumHeader), Base64(call.body_sha256)}};
   if (!object.token.empty()) call.headers.push_back({std::string(kTokenHeader), object.token});
   if (object.if_absent) call.headers.push_back({"if-none-match", "*"});
   if (!object.if_match.empty()) call.headers.push_back({"if-match", object.if_match});

@@ -36,7 +36,8 @@ struct HttpRequest {
   bool bypass_proxy = false;                        ///< for addresses of this host, such as instance metadata
   /// Gets the body of a 2xx answer instead of HttpResponse::body. Called in the caller's thread.
   BodySink sink;
-  int64_t body_bytes_max = int64_t{2} << 30;  ///< of HttpResponse::body; a longer one is kUnsupported
+  /// Of HttpResponse::body; a longer one is kUnsupported. Answers that are no success may have a MiB in any case.
+  int64_t body_bytes_max = int64_t{2} << 30;
 };
 
 struct HttpResponse {

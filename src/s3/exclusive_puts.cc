@@ -27,10 +27,7 @@ Status ExclusivePuts::Learn(const Result<std::string>& probed) {
     state_ = kWorks;
     return {};
   }
-  if (!second.ok() && second.kind() != ErrorKind::kUnsupported) {
-    if (second.kind() == ErrorKind::kCommitUnknown) return Unavailable("{}", second.error().message());
-    return second.error();
-  }
+  if (!second.ok() && second.kind() != ErrorKind::kUnsupported) return Repeatable(second.error());
   state_ = kAbsent;
   return Refusal();
 }

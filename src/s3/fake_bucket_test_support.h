@@ -173,7 +173,7 @@ class FakeBucketTest : public testing::Test {
   /// "PUT PUT HEAD"
   std::string Methods() const {
     std::string methods;
-    for (const SeenRequest& request : server_.requests()) methods += (methods.empty() ? "" : " ") + request.method;
+    for (const SeenRequest& request : server_.requests()) methods.append(methods.empty() ? "" : " ").append(request.method);
     return methods;
   }
 

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "s3/fake_bucket_test_support.h"
 #include "s3/s3_client.h"
 #include "support/matchers.h"
@@ -22,6 +25,32 @@ TEST_F(S3Faults, ALostAnswerToAnAppliedExclusivePutIsStillOurs) {
   EXPECT_TRUE(bucket_.AllFired());
   EXPECT_EQ(Methods(), "PUT PUT HEAD PUT PUT HEAD");
   EXPECT_THAT(store().PutIfAbsent("v1", "one"), HasKind(ErrorKind::kAlreadyExists)) << "a new call is another writer";
+}
+
+TEST_F(S3Faults, ARequestThatCurlItselfSentTwiceIsStillOurs) {
+  bucket_.Fail({.method = "PUT", .target_part = "v", .times = 1, .apply = true, .answer = LostAnswer});
+  bucket_.Fail({.method = "PUT", .target_part = "empty", .times = 1, .apply = true, .answer = LostAnswer});
+  for (const auto& [key, body] : {std::pair("v1", "one"), std::pair("empty", "")}) {
+    ASSERT_THAT(store().Get("nothing"), HasKind(ErrorKind::kNotFound)) << "a connection is kept";
+    EXPECT_THAT(store().PutIfAbsent(key, body), IsOk());
+  }
+  EXPECT_EQ(Methods(), "GET PUT PUT HEAD GET PUT PUT HEAD");
+  EXPECT_EQ(Sum("datashard_s3_retries_total"), 0) << "we repeated nothing";
+  EXPECT_TRUE(bucket_.AllFired());
+}
+
+TEST_F(S3Faults, ARequestThatArrivesLateDoesNoHarm) {
+  settings_.retry.attempt_timeout = std::chrono::milliseconds(150);
+  std::atomic<int> puts = 0;
+  bucket_.before = [&](const SeenRequest& request) {
+    if (request.method == "PUT" && ++puts == 1) std::this_thread::sleep_for(std::chrono::milliseconds(600));
+  };
+  EXPECT_THAT(store().PutIfAbsent("v1", "one"), IsOk());
+  const std::string token = bucket_.objects().at("/b/t/v1").token;
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  EXPECT_GE(puts, 2);
+  EXPECT_EQ(bucket_.objects().at("/b/t/v1").token, token);
+  EXPECT_EQ(bucket_.objects().at("/b/t/v1").body, "one");
 }
 
 TEST_F(S3Faults, AfterARequestThatWasNotAppliedARivalMayHaveWon) {

@@ -1,6 +1,5 @@
 #include "s3/s3_write_group.h"
 
-#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -38,11 +37,7 @@ Result<int64_t> PutParts(Upload& upload, ByteView body, bool all) {
   return sent;
 }
 
-/// What is new under a random name is simply written anew under another, whether or not it is there.
-Error NotWritten(const Error& error) {
-  if (error.kind() == ErrorKind::kCommitUnknown) return Unavailable("{}", error.message());
-  return error;
-}
+// What is new under a random name is simply written anew under another, whether or not it is there: Repeatable.
 
 class S3WriteGroup;
 
@@ -153,7 +148,7 @@ class S3WriteGroup final : public WriteGroup {
     DS_ASSIGN_OR_RETURN(const std::unique_ptr<Upload> upload, BeginUpload(key));
     DS_RETURN_IF_ERROR(PutParts(*upload, body, /*all=*/true));
     const Status completed = upload->Complete();
-    return completed.ok() ? completed : Status(NotWritten(completed.error()));
+    return completed.ok() ? completed : Status(Repeatable(completed.error()));
   }
   Status Flush() {
     if (kept_.empty()) return {};
@@ -164,7 +159,7 @@ class S3WriteGroup final : public WriteGroup {
     kept_.clear();
     kept_bytes_ = 0;
     for (const Status& outcome : outcomes) {
-      if (!outcome.ok()) return NotWritten(outcome.error());
+      if (!outcome.ok()) return Repeatable(outcome.error());
     }
     return {};
   }
@@ -194,7 +189,7 @@ Status S3Writer::Finish() {
   if (!upload_) return group_.Keep(key_, std::move(buffer_));
   DS_RETURN_IF_ERROR(SendParts(/*all=*/true));
   const Status completed = upload_->Complete();
-  return completed.ok() ? completed : Status(NotWritten(completed.error()));
+  return completed.ok() ? completed : Status(Repeatable(completed.error()));
 }
 
 }  // namespace

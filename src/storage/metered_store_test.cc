@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "storage/conformance.h"
+#include <map>
+#include <string>
+
 #include "support/matchers.h"
 
 namespace datashard {
@@ -13,14 +15,6 @@ struct Surroundings {
   MetricSums metrics;
   Outside outside{SystemClock(), SystemRandom(), metrics, SilentLog()};
 };
-
-StoreUnderTest MakeMeteredStore() {
-  auto surroundings = std::make_shared<Surroundings>();
-  std::shared_ptr<ObjectStore> memory = OpenMemoryStore("metered", SystemClock());
-  return {.surroundings = surroundings, .store = MeteredStore(std::move(memory), surroundings->outside)};
-}
-
-DS_STORE_CONFORMANCE(Metered, (StoreMaker{"metered", MakeMeteredStore}));
 
 TEST(MeteredStore, CountsCallsBytesAndFailuresByOperation) {
   Surroundings here;

@@ -66,6 +66,24 @@ struct World {
   }
 };
 
+/// How a scripted server answers; a test may change it between requests, which other threads serve.
+class Script {
+ public:
+  explicit Script(AnswerHandler handler) : handler_(std::move(handler)) {}
+  void operator=(AnswerHandler handler) {
+    std::lock_guard lock(mutex_);
+    handler_ = std::move(handler);
+  }
+  ScriptedAnswer operator()(const SeenRequest& request) {
+    std::lock_guard lock(mutex_);
+    return handler_(request);
+  }
+
+ private:
+  std::mutex mutex_;
+  AnswerHandler handler_;
+};
+
 /// What containers and instances answer. SimClock starts in 2030.
 inline std::string KeysJson(std::string_view key, std::string_view expiration = "2030-01-01T06:00:00Z") {
   return fmt::format(R"({{"Code": "Success", "AccessKeyId": "{0}", "SecretAccessKey": "{1}-{0}", "Token": "{1}-token", "Expiration": "{2}"}})",

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <fstream>
-#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -53,7 +52,7 @@ struct World {
   RememberingLog log;
   std::unique_ptr<HttpClient> http = NewHttpClient({});
   TemporaryDirectory directory;
-  std::map<std::string, std::string, std::less<>> variables;
+  Variables variables;
 
   Outside outside() { return {clock, *random, metrics, log}; }
   SourceTools tools() { return {*http, outside()}; }

@@ -17,6 +17,7 @@ namespace datashard {
 namespace {
 
 constexpr size_t kIdleMultisMax = 64;
+constexpr size_t kAtOnceMax = 32;  // of one call; the others wait for one of these to end
 constexpr int kPollMs = 100;
 
 struct MultiCleanup {
@@ -89,17 +90,25 @@ void CurlClient::GiveBack(Pool& pool, Multi multi) {
 }
 
 Status CurlClient::Drive(CURLM* multi, std::vector<std::unique_ptr<Transfer>>& transfers) {
+  size_t started = 0;
+  size_t in_flight = 0;
   for (int running = 1;;) {
+    for (; started < transfers.size() && in_flight < kAtOnceMax; ++started) {
+      if (transfers[started]->easy() == nullptr) continue;
+      curl_multi_add_handle(multi, transfers[started]->easy());
+      ++in_flight;
+    }
     if (const CURLMcode code = curl_multi_perform(multi, &running); code != CURLM_OK)
       return Unavailable("the HTTP client failed: {}", curl_multi_strerror(code));
     int left = 0;
     while (const CURLMsg* const message = curl_multi_info_read(multi, &left)) {
       if (message->msg != CURLMSG_DONE) continue;
+      --in_flight;
       for (const std::unique_ptr<Transfer>& transfer : transfers) {
         if (transfer->easy() == message->easy_handle) transfer->Finish(message->data.result);
       }
     }
-    if (running == 0) return {};
+    if (running == 0 && started == transfers.size()) return {};
     if (settings_.interrupted) DS_RETURN_IF_ERROR(settings_.interrupted());
     curl_multi_poll(multi, nullptr, 0, kPollMs, nullptr);
   }
@@ -111,10 +120,7 @@ std::vector<Result<HttpResponse>> CurlClient::PerformAll(std::span<const HttpReq
   Pool& pool = OwnPool();
   Multi multi = Take(pool);
   std::vector<std::unique_ptr<Transfer>> transfers;
-  for (const HttpRequest& request : requests) {
-    transfers.push_back(std::make_unique<Transfer>(request, settings_));
-    if (multi && transfers.back()->easy() != nullptr) curl_multi_add_handle(multi.get(), transfers.back()->easy());
-  }
+  for (const HttpRequest& request : requests) transfers.push_back(std::make_unique<Transfer>(request, settings_));
   const Status driven = multi ? Drive(multi.get(), transfers) : Unavailable("the HTTP client found no memory");
   for (const std::unique_ptr<Transfer>& transfer : transfers) {
     answers.push_back(transfer->Take(driven));

@@ -36,7 +36,8 @@ struct HttpRequest {
   bool bypass_proxy = false;                        ///< for addresses of this host, such as instance metadata
   /// Gets the body of a 2xx answer instead of HttpResponse::body. Called in the caller's thread.
   BodySink sink;
-  int64_t body_bytes_max = int64_t{2} << 30;  ///< of HttpResponse::body; a longer one is kUnsupported
+  /// Of HttpResponse::body; a longer one is kUnsupported. Answers that are no success may have a MiB in any case.
+  int64_t body_bytes_max = int64_t{2} << 30;
 };
 
 struct HttpResponse {
@@ -56,7 +57,8 @@ struct HttpResponse {
 class HttpClient {
  public:
   virtual ~HttpClient() = default;
-  /// Sends all requests at once and returns when each has its answer; answers stand in the order of the requests.
+  /// Sends all requests at once (32 of them, and each next when one has ended) and returns when each has its answer; answers
+  /// stand in the order of the requests.
   /// An answer of any status is ok. Errors: kInvalidArgument (the URL), kDenied (the server's certificate), kUnsupported (a body
   /// too long), kUnavailable: no answer, and the request was not sent or only reads; kCommitUnknown: a PUT, POST or DELETE
   /// went out, at least in part, and no whole answer came. Messages name method and URL without its query.

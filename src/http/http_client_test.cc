@@ -106,6 +106,7 @@ TEST(HttpClient, NoticesTruncatedSlowAndOverlongBodies) {
       {"/cut", {.body = std::string(100, 'x'), .cut_body_at = 50}},
       {"/slow", {.body = "x", .body_delay = milliseconds(600)}},
       {"/long", {.body = std::string(100, 'x')}},
+      {"/error", {.status = 403, .body = std::string(100, 'x')}},
       {"/late", {.body = "x", .delay = milliseconds(600)}}};
   ScriptedServer server([&](const SeenRequest& request) { return script.at(request.target); });
   const auto client = NewHttpClient({});
@@ -115,6 +116,7 @@ TEST(HttpClient, NoticesTruncatedSlowAndOverlongBodies) {
               HasKind(ErrorKind::kCommitUnknown));
   EXPECT_THAT(client->Perform({.url = server.url() + "/long", .body_bytes_max = 99}), HasKind(ErrorKind::kUnsupported));
   EXPECT_THAT(client->Perform({.url = server.url() + "/long", .body_bytes_max = 100}), IsOk());
+  EXPECT_THAT(client->Perform({.url = server.url() + "/error", .body_bytes_max = 9}), IsOk()) << "an error is read whole";
 }
 
 TEST(HttpClient, ASinkGetsTheBodyOfSuccessOnly) {

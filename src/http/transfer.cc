@@ -13,6 +13,7 @@ namespace datashard {
 namespace {
 
 constexpr size_t kHeaderBytesMax = 256 * 1024;
+constexpr int64_t kErrorBytesMax = 1024 * 1024;
 constexpr long kBufferBytes = 256 * 1024;
 
 std::string_view Trimmed(std::string_view text) {
@@ -137,7 +138,8 @@ size_t Transfer::OnBody(const char* data, size_t size) {
     stopped_ = !request_.sink({data, size});
     return stopped_ ? 0 : size;
   }
-  too_long_ = static_cast<int64_t>(response_.body.size() + size) > request_.body_bytes_max;
+  const int64_t bytes_max = response_.status / 100 == 2 ? request_.body_bytes_max : std::max(request_.body_bytes_max, kErrorBytesMax);
+  too_long_ = static_cast<int64_t>(response_.body.size() + size) > bytes_max;
   if (too_long_) return 0;
   response_.body.append(data, size);
   return size;

@@ -111,6 +111,11 @@ Verdict VerdictOn(const Answer& answer) {
   return status == 412 || status == 416 ? Verdict::kFinal : Verdict::kRefused;
 }
 
+Error Repeatable(Error error) {
+  if (error.kind() != ErrorKind::kCommitUnknown) return error;
+  return Error(ErrorKind::kUnavailable, error.message(), error.subject());
+}
+
 std::string Described(const Answer& answer) {
   std::string text = std::to_string(answer.http.status);
   if (!answer.error.code.empty()) text += " " + answer.error.code;

@@ -40,6 +40,8 @@ Verdict VerdictOn(const Answer& answer);
 /// The error of a refused answer about `uri`. kDenied: keys or rights; kInvalidArgument: bucket, region, name or endpoint are
 /// wrong; kUnsupported: the server cannot do it. Names the object, the answer and what to do; never a key or a signature.
 Error ErrorOf(Operation operation, std::string_view uri, const Answer& answer);
+/// The error of a call that may be made again whether or not it was applied: kCommitUnknown becomes kUnavailable.
+Error Repeatable(Error error);
 /// "503 SlowDown (Please reduce your request rate.)"
 std::string Described(const Answer& answer);
 

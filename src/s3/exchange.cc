@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t kXmlBytesMax = int64_t{32} << 20;
 constexpr int64_t kMiB = int64_t{1} << 20;
 constexpr std::chrono::minutes kSkewMin{2};
+constexpr std::chrono::milliseconds kInterruptedEvery{100};
 constexpr std::string_view kAwsHostEnd = ".amazonaws.com";
 
 /// "s3.eu-west-1.amazonaws.com", "s3.amazonaws.com"
@@ -107,19 +108,17 @@ std::vector<Result<Answer>> Exchange::SendAll(std::span<const Call> calls) {
     if (pending.empty()) break;
     const bool now = std::all_of(pending.begin(), pending.end(), [](const Attempted* call) { return call->now; });
     if (round > 0 && !now) {
-      const int doublings = std::min(round - 1, 16);
-      std::chrono::microseconds delay = std::min<std::chrono::milliseconds>(retry_.delay_max, retry_.delay_first * (1 << doublings));
-      delay = std::chrono::microseconds(static_cast<int64_t>(static_cast<double>(delay.count()) * RandomUnit(outside_.random)));
-      for (const Attempted* const call : pending) delay = std::max<std::chrono::microseconds>(delay, call->wait_min);
+      const std::chrono::microseconds delay = DelayBefore(round, pending);
       const bool over = outside_.clock.Monotonic() - start + delay >= retry_.budget;
-      const Status interrupted = retry_.interrupted ? retry_.interrupted() : Status();
       for (Attempted* const call : pending) {
-        if (!interrupted.ok()) call->done = GivenUp(*call, interrupted.error().message());
-        else if (over || call->attempts >= retry_.attempts_max) call->done = GivenUp(*call, call->last);
+        if (over || call->attempts >= retry_.attempts_max) call->done = GivenUp(*call, call->last);
       }
       std::erase_if(pending, [](const Attempted* call) { return call->done.has_value(); });
-      if (pending.empty()) continue;
-      outside_.clock.Sleep(delay);
+      const Status waited = pending.empty() ? Status() : Wait(delay);
+      for (Attempted* const call : pending) {
+        if (!waited.ok()) call->done = GivenUp(*call, waited.error().message());
+      }
+      if (pending.empty() || !waited.ok()) continue;
     }
     SendRound(pending);
   }
@@ -127,6 +126,24 @@ std::vector<Result<Answer>> Exchange::SendAll(std::span<const Call> calls) {
   answers.reserve(all.size());
   for (Attempted& call : all) answers.push_back(*std::move(call.done));
   return answers;
+}
+
+std::chrono::microseconds Exchange::DelayBefore(int round, const std::vector<Attempted*>& pending) {
+  const int doublings = std::min(round - 1, 16);
+  const std::chrono::microseconds longest = std::min<std::chrono::milliseconds>(retry_.delay_max, retry_.delay_first * (1 << doublings));
+  std::chrono::microseconds delay(static_cast<int64_t>(static_cast<double>(longest.count()) * RandomUnit(outside_.random)));
+  for (const Attempted* const call : pending) delay = std::max<std::chrono::microseconds>(delay, call->wait_min);
+  return delay;
+}
+
+Status Exchange::Wait(std::chrono::microseconds delay) {
+  while (delay.count() > 0) {
+    if (retry_.interrupted) DS_RETURN_IF_ERROR(retry_.interrupted());
+    const auto piece = std::min<std::chrono::microseconds>(delay, kInterruptedEvery);
+    outside_.clock.Sleep(piece);
+    delay -= piece;
+  }
+  return {};
 }
 
 void Exchange::SendRound(std::vector<Attempted*>& pending) {

@@ -32,7 +32,7 @@ struct RetrySettings {
   std::chrono::milliseconds delay_first{50};  ///< before attempt n: uniform in 0 … min(delay_max, delay_first * 2^(n-2))
   std::chrono::milliseconds delay_max{5'000};
   std::chrono::milliseconds attempt_timeout{15'000};  ///< and a second for each MiB of a body
-  /// Asked before each repetition; an error ends the call.
+  /// Asked ten times a second while waiting to repeat a call; an error ends it.
   std::function<Status()> interrupted;
 };
 
@@ -65,6 +65,8 @@ class Exchange {
  private:
   struct Attempted;
   Result<HttpRequest> Sign(const Call& call, const std::string& body_sha256);
+  std::chrono::microseconds DelayBefore(int round, const std::vector<Attempted*>& pending);
+  Status Wait(std::chrono::microseconds delay);
   void SendRound(std::vector<Attempted*>& pending);
   void Judge(Attempted& call, Result<HttpResponse> response);
   void JudgeAnswer(Attempted& call, Answer answer);

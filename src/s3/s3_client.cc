@@ -99,8 +99,7 @@ Result<std::string> S3Client::Settle(const PutObject& object, Result<Answer> ans
   const std::string uri = UriOf(object.key);
   const bool conditional = object.if_absent || !object.if_match.empty();
   if (!answered.ok()) {
-    if (answered.kind() != ErrorKind::kCommitUnknown || conditional) return std::move(answered).error();
-    return Unavailable("{}", answered.error().message());  // a plain put may simply be made again
+    return conditional ? std::move(answered).error() : Repeatable(std::move(answered).error());
   }
   const Answer& answer = *answered;
   if (answer.success()) return std::string(answer.http.Header("etag"));
@@ -203,10 +202,7 @@ Result<std::vector<ListedObject>> S3Client::List(std::string_view prefix) {
 
 Status S3Client::Delete(std::string_view key) {
   Result<Answer> answer = exchange_.Send({.operation = Operation::kDelete, .key = std::string(key)});
-  if (!answer.ok()) {
-    if (answer.kind() == ErrorKind::kCommitUnknown) return Unavailable("{}", answer.error().message());
-    return std::move(answer).error();
-  }
+  if (!answer.ok()) return Repeatable(std::move(answer).error());
   if (answer->success() || answer->not_found()) return {};
   return ErrorOf(Operation::kDelete, UriOf(key), *answer);
 }
@@ -219,7 +215,7 @@ Status S3Client::DeleteAll(std::span<const std::string> keys) {
     Call call{.operation = Operation::kDeleteMany, .query = {{"delete", ""}}, .body = body};
     call.headers = {{"content-md5", Base64(Md5(body))}, {"content-type", "application/xml"}};
     Result<Answer> answer = exchange_.Send(call);
-    if (!answer.ok()) return Unavailable("{}", answer.error().message());
+    if (!answer.ok()) return Repeatable(std::move(answer).error());
     if (!answer->success()) return ErrorOf(Operation::kDeleteMany, UriOf(""), *answer);
     Result<std::vector<FailedDelete>> failed = ReadFailedDeletes(answer->http.body);
     if (!failed.ok()) return std::move(failed).error().In(UriOf(""));
@@ -235,10 +231,11 @@ Status S3Client::DeleteAll(std::span<const std::string> keys) {
 Status S3Client::Copy(std::string_view from_key, std::string_view to_key) {
   Call call{.operation = Operation::kCopy, .key = std::string(to_key)};
   call.headers = {{"x-amz-copy-source", fmt::format("/{}/{}", PercentEncode(place().bucket, false), PercentEncode(from_key, true))}};
-  DS_ASSIGN_OR_RETURN(const Answer answer, exchange_.Send(call));
-  if (answer.not_found()) return Absent(UriOf(from_key));
-  if (!answer.success()) return ErrorOf(Operation::kCopy, UriOf(to_key), answer);
-  if (const std::optional<WireError> error = ErrorInSuccess(answer.http.body))
+  Result<Answer> answer = exchange_.Send(call);
+  if (!answer.ok()) return Repeatable(std::move(answer).error());
+  if (answer->not_found()) return Absent(UriOf(from_key));
+  if (!answer->success()) return ErrorOf(Operation::kCopy, UriOf(to_key), *answer);
+  if (const std::optional<WireError> error = ErrorInSuccess(answer->http.body))
     return Unavailable("copying {} to {}: {} ({}); try again", UriOf(from_key), UriOf(to_key), error->code, error->message);
   return {};
 }

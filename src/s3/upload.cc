@@ -1,7 +1,5 @@
 #include "s3/upload.h"
 
-#include <algorithm>
-
 #include "s3/digest.h"
 
 namespace datashard::s3 {
@@ -16,10 +14,7 @@ Result<std::unique_ptr<Upload>> Upload::Begin(S3Client& client, std::string key,
   Call call{.operation = Operation::kUploadBegin, .key = key, .query = {{"uploads", ""}}};
   call.headers = {{"content-type", "application/octet-stream"}, {"x-amz-meta-datashard-put", token}};
   Result<Answer> answer = client.exchange().Send(call);
-  if (!answer.ok()) {
-    if (answer.kind() == ErrorKind::kCommitUnknown) return Unavailable("{}", answer.error().message());
-    return std::move(answer).error();
-  }
+  if (!answer.ok()) return Repeatable(std::move(answer).error());
   if (!answer->success()) return ErrorOf(Operation::kUploadBegin, client.UriOf(key), *answer);
   Result<std::string> id = ReadUploadId(answer->http.body);
   if (!id.ok()) return std::move(id).error().In(client.UriOf(key));
@@ -39,10 +34,7 @@ Status Upload::PutParts(const std::vector<ByteView>& parts) {
     calls.push_back({.operation = Operation::kUploadPart, .key = key_, .query = {{"partNumber", number}, {"uploadId", id_}}, .body = part});
   }
   for (Result<Answer>& answer : client_.exchange().SendAll(calls)) {
-    if (!answer.ok()) {
-      if (answer.kind() == ErrorKind::kCommitUnknown) return Unavailable("{}", answer.error().message());
-      return std::move(answer).error();
-    }
+    if (!answer.ok()) return Repeatable(std::move(answer).error());
     std::string etag(answer->http.Header("etag"));
     if (!answer->success() || etag.empty()) return ErrorOf(Operation::kUploadPart, client_.UriOf(key_), *answer);
     etags_.push_back(std::move(etag));

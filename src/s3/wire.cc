@@ -34,8 +34,9 @@ Error NoSuchAnswer(std::string_view expected, ByteView xml) {
   return Corruption("expected <{}>, found '{}'; is the endpoint an S3 server?", expected, xml.substr(0, 200));
 }
 
-std::optional<int> Number(std::string_view text) {
-  int number = 0;
+template <typename Integer = int>
+std::optional<Integer> Number(std::string_view text) {
+  Integer number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
@@ -81,9 +82,9 @@ Result<ListPage> ReadListPage(ByteView xml) {
   for (const pugi::xml_node& node : root.children("Contents")) {
     const char* const key = node.child("Key").text().get();
     const std::optional<Instant> modified = ReadIsoTime(node.child("LastModified").text().get());
-    const int64_t size = node.child("Size").text().as_llong(-1);
-    if (!modified || size < 0) return NoSuchAnswer("Contents with LastModified and Size", xml);
-    page.objects.push_back({.key = encoded ? UrlDecoded(key) : key, .size_bytes = size, .modified = *modified,
+    const std::optional<int64_t> size = Number<int64_t>(node.child("Size").text().get());
+    if (!modified || !size || *size < 0) return NoSuchAnswer("Contents with LastModified and Size", xml);
+    page.objects.push_back({.key = encoded ? UrlDecoded(key) : key, .size_bytes = *size, .modified = *modified,
                             .etag = node.child("ETag").text().get()});
   }
   const bool truncated = root.child("IsTruncated").text().as_bool();

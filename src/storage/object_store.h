@@ -36,7 +36,8 @@ class NamedObject {
 };
 
 /// An object opened for repeated ranged reads. It goes on reading the object that was opened, also after that was
-/// replaced or deleted where the store can do so (memory, local). Callable from several threads. Must not outlive its store.
+/// replaced or deleted where the store can do so (memory, local); in a bucket ReadAt then answers kCorruption or kNotFound.
+/// Callable from several threads. Must not outlive its store.
 class ObjectReader : public NamedObject {
  public:
   /// The size when it was opened.
@@ -71,12 +72,14 @@ class WriteGroup {
   virtual ~WriteGroup() = default;
   /// Writes a whole object and starts its write-back. Directories are made as needed. Errors: kAlreadyExists: the name
   /// was not new, and what has it is untouched; kUnavailable (disk full, say): the object is not there.
+  /// In a bucket the object may be sent, seen and refused only at Sync, together with the others.
   virtual Status Put(std::string_view key, ByteView body) = 0;
   /// The writer must be finished or destroyed before Sync.
   virtual Result<std::unique_ptr<ObjectWriter>> Open(std::string_view key) = 0;
   /// Writes a whole object whose content becomes durable with the others, so that naming it later is one sync more.
   virtual Result<std::unique_ptr<UnnamedObject>> Prepare(std::string_view key, ByteView body) = 0;
-  /// Returns when every object put or finished since the last Sync, and the directories that name them, are durable.
+  /// Returns when every object put or finished since the last Sync, and the directories that name them, are durable. Errors:
+  /// kUnavailable, kDenied; in a bucket also as Put.
   /// After an error the group is useless and its objects must be written anew under other names.
   virtual Status Sync() = 0;
 };

@@ -1,0 +1,165 @@
+#include "s3/s3_store.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/uri.h"
+#include "s3/exclusive_puts.h"
+#include "s3/s3_client.h"
+#include "s3/s3_write_group.h"
+#include "storage/keys.h"
+
+namespace datashard::s3 {
+namespace {
+
+constexpr int64_t kTailBytes = 64 * 1024;
+constexpr int64_t kRangeBytes = int64_t{8} << 20;
+constexpr size_t kRangesAtOnce = 8;
+constexpr std::string_view kProbeName = ".datashard-conditional-writes.tmp";
+
+/// Reads ranges of the object that was opened, and of no other; its end is at hand.
+class S3Reader final : public ObjectReader {
+ public:
+  S3Reader(S3Client& client, std::string full_key, GotObject end)
+      : client_(client), key_(std::move(full_key)), head_(std::move(end.head)), tail_(std::move(end.body)),
+        tail_start_(head_.size_bytes - static_cast<int64_t>(tail_.size())) {}
+
+  int64_t size_bytes() const override { return head_.size_bytes; }
+  Result<bool> StillNamed() override {
+    const Result<ObjectHead> now = client_.Head(key_);
+    if (now.ok()) return now->etag == head_.etag && now->token == head_.token && now->modified == head_.modified;
+    if (now.kind() == ErrorKind::kNotFound) return false;
+    return now.error();
+  }
+  Result<int64_t> ReadAt(int64_t offset, int64_t size, void* out) override {
+    DS_RETURN_IF_ERROR(CheckRange(key_, offset, size));
+    const int64_t count = std::clamp<int64_t>(size_bytes() - offset, 0, size);
+    const int64_t fetched = std::clamp<int64_t>(tail_start_ - offset, 0, count);
+    DS_RETURN_IF_ERROR(Fetch(offset, fetched, static_cast<char*>(out)));
+    if (count > fetched) {
+      const int64_t in_tail = offset + fetched - tail_start_;
+      std::memcpy(static_cast<char*>(out) + fetched, tail_.data() + in_tail, static_cast<size_t>(count - fetched));
+    }
+    return count;
+  }
+
+ private:
+  Status Fetch(int64_t offset, int64_t size, char* out) {
+    for (int64_t done = 0; done < size;) {
+      std::vector<std::pair<int64_t, int64_t>> ranges;
+      int64_t end = done;
+      for (; end < size && ranges.size() < kRangesAtOnce; end += ranges.back().second)
+        ranges.emplace_back(offset + end, std::min(kRangeBytes, size - end));
+      const std::vector<Result<GotObject>> pieces = client_.GetRanges(key_, ranges, head_.etag);
+      for (size_t i = 0; i < pieces.size(); ++i) {
+        if (!pieces[i].ok()) return pieces[i].error();
+        if (static_cast<int64_t>(pieces[i]->body.size()) != ranges[i].second)
+          return Corruption("{}: expected {} bytes at {}, got {}", client_.UriOf(key_), ranges[i].second, ranges[i].first, pieces[i]->body.size());
+        std::memcpy(out + (ranges[i].first - offset), pieces[i]->body.data(), pieces[i]->body.size());
+      }
+      done = end;
+    }
+    return {};
+  }
+
+  S3Client& client_;
+  const std::string key_;
+  const ObjectHead head_;
+  const Bytes tail_;
+  const int64_t tail_start_;
+};
+
+class S3Store final : public ObjectStore {
+ public:
+  S3Store(S3StoreSettings settings, std::shared_ptr<HttpClient> http, std::shared_ptr<CredentialsProvider> credentials, const Outside& outside)
+      : http_(std::move(http)), credentials_(std::move(credentials)), prefix_(settings.prefix.empty() ? "" : settings.prefix + "/"),
+        root_uri_(fmt::format("s3://{}{}{}", settings.place.bucket, prefix_.empty() ? "" : "/", settings.prefix)),
+        client_(settings.place, settings.retry, *http_, *credentials_, outside),
+        exclusive_(client_, FullKey(kProbeName), settings.exclusive) {}
+
+  const std::string& root_uri() const override { return root_uri_; }
+  bool durable_when_visible() const override { return true; }
+  std::unique_ptr<WriteGroup> NewWriteGroup() override { return MakeS3WriteGroup(client_, exclusive_, prefix_); }
+
+  Status PutIfAbsent(std::string_view key, ByteView body) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    return exclusive_.Put({.key = FullKey(key), .body = body, .token = client_.NewToken(), .if_absent = true});
+  }
+  Status Replace(std::string_view key, ByteView body) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    DS_RETURN_IF_ERROR(client_.Put({.key = FullKey(key), .body = body, .token = client_.NewToken()}));
+    return {};
+  }
+  Status DropBody(std::string_view key, ByteView tombstone) override { return Replace(key, tombstone); }
+
+  Result<Bytes> Get(std::string_view key) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    DS_ASSIGN_OR_RETURN(GotObject got, client_.Get(FullKey(key), kWholeObjectBytesMax));
+    return std::move(got.body);
+  }
+  Result<Bytes> GetRange(std::string_view key, ByteRange range) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    DS_RETURN_IF_ERROR(CheckRange(key, range.offset_bytes, range.size_bytes));
+    if (range.size_bytes == 0) {
+      DS_RETURN_IF_ERROR(client_.Head(FullKey(key)));
+      return Bytes();
+    }
+    DS_ASSIGN_OR_RETURN(GotObject got, client_.GetRange(FullKey(key), range.offset_bytes, range.size_bytes, /*if_match=*/""));
+    return std::move(got.body);
+  }
+  Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    DS_ASSIGN_OR_RETURN(GotObject end, client_.GetEnd(FullKey(key), kTailBytes));
+    return std::unique_ptr<ObjectReader>(std::make_unique<S3Reader>(client_, FullKey(key), std::move(end)));
+  }
+  Result<ObjectInfo> Head(std::string_view key) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    DS_ASSIGN_OR_RETURN(const ObjectHead head, client_.Head(FullKey(key)));
+    return ObjectInfo{.key = std::string(key), .size_bytes = head.size_bytes, .modified = head.modified};
+  }
+  Result<std::vector<ObjectInfo>> List(std::string_view prefix) override {
+    DS_RETURN_IF_ERROR(CheckListPrefix(prefix));
+    DS_ASSIGN_OR_RETURN(std::vector<ListedObject> listed, client_.List(FullKey(prefix)));
+    std::vector<ObjectInfo> found;
+    for (ListedObject& object : listed) {
+      if (!object.key.starts_with(prefix_)) continue;
+      std::string key = object.key.substr(prefix_.size());
+      // What cannot be named here (a directory's marker "a/", a name with "//") was not written here.
+      if (CheckObjectKey(key).ok()) found.push_back({.key = std::move(key), .size_bytes = object.size_bytes, .modified = object.modified});
+    }
+    return found;
+  }
+  Status Delete(std::string_view key) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    return client_.Delete(FullKey(key));
+  }
+  std::unique_ptr<NameWatch> WatchNames(std::string_view, NameFilter) override { return nullptr; }
+  Result<Instant> ServerTime() override { return client_.ServerTime(); }
+
+ private:
+  std::string FullKey(std::string_view key) const { return prefix_ + std::string(key); }
+
+  const std::shared_ptr<HttpClient> http_;
+  const std::shared_ptr<CredentialsProvider> credentials_;
+  const std::string prefix_;  // with its '/'
+  const std::string root_uri_;
+  S3Client client_;
+  ExclusivePuts exclusive_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ObjectStore>> OpenS3Store(S3StoreSettings settings, std::shared_ptr<HttpClient> http,
+                                                 std::shared_ptr<CredentialsProvider> credentials, const Outside& outside) {
+  const std::string& endpoint = settings.place.endpoint;
+  if (!endpoint.starts_with("http://") && !endpoint.starts_with("https://"))
+    return InvalidArgument("the S3 endpoint '{}' is no http or https URL", endpoint);
+  if (settings.place.bucket.empty()) return InvalidArgument("no S3 bucket is named");
+  if (!settings.prefix.empty()) {
+    Status usable = CheckKey(settings.prefix);
+    if (!usable.ok()) return std::move(usable).error().In("the prefix in the S3 bucket");
+  }
+  return std::unique_ptr<ObjectStore>(std::make_unique<S3Store>(std::move(settings), std::move(http), std::move(credentials), outside));
+}
+
+}  // namespace datashard::s3

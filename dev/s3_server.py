@@ -65,6 +65,12 @@ class Running:
                 "DATASHARD_S3_ACCESS_KEY": self.access_key, "DATASHARD_S3_SECRET_KEY": self.secret_key,
                 "DATASHARD_S3_BUCKET": self.bucket, "DATASHARD_S3_REGION": REGION}
 
+    @property
+    def test_variables(self) -> dict[str, str]:
+        """Those that our own C++ tests look at: with the ones above, every table of every test would go to the bucket."""
+        return {name.replace("DATASHARD_S3_", "DATASHARD_TEST_S3_"): value for name, value in self.variables.items()
+                if name.startswith("DATASHARD_S3_")}
+
     def exports(self) -> str:
         return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in self.variables.items())
 

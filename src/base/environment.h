@@ -2,9 +2,11 @@
 // Not part of Outside, so that no component looks at the environment in the middle of its work.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace datashard {
 
@@ -15,17 +17,20 @@ class Environment {
   virtual std::string Get(std::string_view name) const = 0;
 };
 
+/// Names to values.
+using Variables = std::map<std::string, std::string, std::less<>>;
+
 /// The process's own. Threads: as getenv, so not while another thread changes variables; Python holds its lock for both.
 const Environment& ProcessEnvironment();
 
 /// These variables and no others.
 class GivenEnvironment final : public Environment {
  public:
-  explicit GivenEnvironment(std::map<std::string, std::string, std::less<>> variables) : variables_(std::move(variables)) {}
+  explicit GivenEnvironment(Variables variables) : variables_(std::move(variables)) {}
   std::string Get(std::string_view name) const override;
 
  private:
-  std::map<std::string, std::string, std::less<>> variables_;
+  Variables variables_;
 };
 
 }  // namespace datashard

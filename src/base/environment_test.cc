@@ -17,7 +17,7 @@ TEST(Environment, AVariableOfTheProcessIsReadWhenAsked) {
 }
 
 TEST(Environment, AGivenOneHasNothingElse) {
-  const GivenEnvironment environment({{"A", "1"}});
+  const GivenEnvironment environment(Variables{{"A", "1"}});
   EXPECT_EQ(environment.Get("A"), "1");
   EXPECT_EQ(environment.Get("PATH"), "");
 }

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <fstream>
-#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -53,7 +52,7 @@ struct World {
   RememberingLog log;
   std::unique_ptr<HttpClient> http = NewHttpClient({});
   TemporaryDirectory directory;
-  std::map<std::string, std::string, std::less<>> variables;
+  Variables variables;
 
   Outside outside() { return {clock, *random, metrics, log}; }
   SourceTools tools() { return {*http, outside()}; }
@@ -64,6 +63,24 @@ struct World {
     std::ofstream(path, std::ios::binary) << text;
     return path;
   }
+};
+
+/// How a scripted server answers; a test may change it between requests, which other threads serve.
+class Script {
+ public:
+  explicit Script(AnswerHandler handler) : handler_(std::move(handler)) {}
+  void operator=(AnswerHandler handler) {
+    std::lock_guard lock(mutex_);
+    handler_ = std::move(handler);
+  }
+  ScriptedAnswer operator()(const SeenRequest& request) {
+    std::lock_guard lock(mutex_);
+    return handler_(request);
+  }
+
+ private:
+  std::mutex mutex_;
+  AnswerHandler handler_;
 };
 
 /// What containers and instances answer. SimClock starts in 2030.

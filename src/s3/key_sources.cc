@@ -162,7 +162,7 @@ Result<Credentials> FromProfile::FromNamedSource(const std::string& profile, con
 }  // namespace
 
 GivenEnvironment AwsVariables(const Environment& environment) {
-  std::map<std::string, std::string, std::less<>> variables;
+  Variables variables;
   for (const char* name :
        {"HOME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
         "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS",

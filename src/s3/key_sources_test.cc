@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <atomic>
 
 #include "s3/credentials_source.h"
 #include "s3/credentials_test_support.h"
@@ -150,9 +150,7 @@ class Web : public testing::Test {
     EXPECT_FALSE(world_.log.Tells(kSecret));
     return found;
   }
-  std::function<ScriptedAnswer(const SeenRequest&)> answer_ = [](const SeenRequest&) {
-    return ScriptedAnswer{.body = KeysXml("AssumeRoleWithWebIdentity", "POD")};
-  };
+  Script answer_{[](const SeenRequest&) { return ScriptedAnswer{.body = KeysXml("AssumeRoleWithWebIdentity", "POD")}; }};
   ScriptedServer sts_{[this](const SeenRequest& request) { return answer_(request); }};
   World world_;
 };
@@ -200,7 +198,7 @@ TEST_F(Web, ARefusalIsFinalAndSaysWhatStsSaid) {
 }
 
 TEST_F(Web, ABusyOrSilentServiceIsAskedAgain) {
-  int asked = 0;
+  std::atomic<int> asked = 0;
   answer_ = [&asked](const SeenRequest&) {
     ++asked;
     if (asked == 1) return ScriptedAnswer{.status = 503};

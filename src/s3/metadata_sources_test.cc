@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <atomic>
 
 #include "s3/credentials_source.h"
 #include "s3/credentials_test_support.h"
@@ -31,7 +31,7 @@ class Container : public testing::Test {
     EXPECT_FALSE(!found.ok() && TellsASecret(found.error().message())) << found.error().message();
     return found;
   }
-  std::function<ScriptedAnswer(const SeenRequest&)> answer_ = [](const SeenRequest&) { return ScriptedAnswer{.body = KeysJson("BOX")}; };
+  Script answer_{[](const SeenRequest&) { return ScriptedAnswer{.body = KeysJson("BOX")}; }};
   ScriptedServer server_{[this](const SeenRequest& request) { return answer_(request); }};
   World world_;
 };
@@ -112,13 +112,13 @@ class Instance : public testing::Test {
 
   ScriptedAnswer Answer(const SeenRequest& request) const {
     if (request.method == "PUT" && request.target == "/latest/api/token")
-      return token_status_ == 200 ? ScriptedAnswer{.body = "hush-hush-session"} : ScriptedAnswer{.status = token_status_};
+      return token_status_ == 200 ? ScriptedAnswer{.body = "hush-hush-session"} : ScriptedAnswer{.status = token_status_.load()};
     if (request.Header("x-aws-ec2-metadata-token") != "hush-hush-session") return {.status = 401};
     if (request.target == "/latest/meta-data/iam/security-credentials/") return roles_;
     if (request.target == "/latest/meta-data/iam/security-credentials/my%20role") return keys_;
     return {.status = 404};
   }
-  int token_status_ = 200;
+  std::atomic<int> token_status_ = 200;
   ScriptedAnswer roles_{.body = "my role\n"};
   ScriptedAnswer keys_{.body = KeysJson("EC2")};
   ScriptedServer server_{[this](const SeenRequest& request) { return Answer(request); }};
@@ -176,6 +176,9 @@ TEST_F(Instance, TheOldVersionIsNotFallenBackTo) {
 TEST_F(Instance, AFailedRoleSaysSo) {
   keys_.body = R"({"Code": "Failed", "Message": "not now"})";
   EXPECT_THAT(Fetch(), HasMessage("role 'my role' of the instance metadata at " + server_.url() + ": Failed not now"));
+}
+
+TEST_F(Instance, AnEmptyRoleIsNone) {
   roles_.body = "";
   EXPECT_THAT(Fetch(), HasMessage("asked for its role, it answered 200"));
 }

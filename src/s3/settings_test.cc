@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -11,8 +10,6 @@
 
 namespace datashard::s3 {
 namespace {
-
-using Variables = std::map<std::string, std::string, std::less<>>;
 
 class Remembering final : public Log {
  public:

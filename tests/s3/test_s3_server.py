@@ -44,6 +44,8 @@ class TestServer:
         assert variables["DATASHARD_STORAGE_TYPE"] == "s3" and variables["DATASHARD_S3_BUCKET"] == "some-bucket"
         assert variables["DATASHARD_S3_ENDPOINT"].startswith("http://127.0.0.1:")
         assert set(variables) >= {"DATASHARD_S3_ACCESS_KEY", "DATASHARD_S3_SECRET_KEY", "DATASHARD_S3_REGION"}
+        of_tests = json.loads(script("run", "--for-tests", "--", sys.executable, "-c", SHOW.replace("_S", "_TEST_S")).stdout)
+        assert of_tests["DATASHARD_TEST_S3_BUCKET"] == "datashard" and "DATASHARD_STORAGE_TYPE" not in of_tests
         script("run", "--", "sh", "-c", "exit 7", status=7)
         script("run", "--", "sh", "-c", "kill -9 $$", status=137)
 

@@ -9,6 +9,7 @@ A rule is a JSON object: which requests it is for, when it fires, and what happe
 `skip`: matching requests that pass first; `times`: how often it fires; `for_seconds`: how long, from the first time on.
 
     fault         what the client sees                                    what reached the server      settings
+    none          its answer: an exception from the rules that follow       the request
     lose_answer   the connection ends                                     the request
     late          nothing (`client`: wait) or the end (close)             the request, `seconds` after the client was gone
     hang          nothing, until it gives up                              nothing
@@ -28,6 +29,7 @@ A rule is a JSON object: which requests it is for, when it fires, and what happe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import email.utils
 import re
 import socket
@@ -156,8 +158,9 @@ class Exchange:
         raise Closed
 
     async def client_gone(self) -> None:
-        while await self.reader.read(PIECE):
-            pass
+        with contextlib.suppress(ConnectionError):
+            while await self.reader.read(PIECE):
+                pass
 
 
 def error_text(code: str) -> str:

@@ -17,8 +17,8 @@
 
 namespace datashard::catalog {
 
-/// The bytes of a segment or index.
-Result<Bytes> ReadHistoryFile(ObjectStore& store, const iceberg::HistoryEntry& entry);
+/// The bytes of a segment or index, or a part of them.
+Result<Bytes> ReadHistoryFile(ObjectStore& store, const iceberg::HistoryEntry& entry, std::optional<ByteRange> part = std::nullopt);
 /// What errors call it.
 std::string HistoryObject(const ObjectStore& store, const iceberg::HistoryEntry& entry);
 /// The lines of an index, checked against its entry. `file` is what ReadHistoryFile gave.
@@ -29,12 +29,14 @@ Result<std::vector<iceberg::ArchivedSnapshot>> SnapshotsOf(
     const std::function<bool(const iceberg::HistoryBlock&)>& wanted = {});
 
 /// The snapshot with this id; none where the table never had it. Cost: nothing for one of the window; else the files of
-/// the archive from new to old (some thirty for a million snapshots) until one says that it has the id.
+/// the archive from new to old (some thirty for a million snapshots) until one says that it has the id. 4 bytes each are
+/// looked through.
 Result<std::optional<Snapshot>> FindSnapshotById(ObjectStore& store, const iceberg::TableMetadata& metadata,
                                                  int64_t snapshot_id);
 
 /// The snapshot that was current at `timestamp_ms`: that of the last line of the snapshot-log with this time or an earlier
-/// one; none before the first. Cost: nothing for a time in the window; else two or three files.
+/// one; none before the first. Cost: nothing for a time in the window; else the head of an index, a segment, and one block of
+/// that to unpack.
 Result<std::optional<Snapshot>> FindSnapshotAsOf(ObjectStore& store, const iceberg::TableMetadata& metadata,
                                                  int64_t timestamp_ms);
 

@@ -123,7 +123,7 @@ class Archive {
 
   /// Merges as long as enough files of one level have gathered. After an error the archive is as before the last merge.
   Status MergeDue() {
-    for (int32_t level = 0;;) {
+    for (int32_t level = 0; level < iceberg::kHistoryTopLevel;) {
       const auto is_of_level = [&](const HistoryEntry& entry) { return entry.level == level; };
       const auto first = std::find_if(entries_.begin(), entries_.end(), is_of_level);
       if (std::count_if(entries_.begin(), entries_.end(), is_of_level) < static_cast<std::ptrdiff_t>(iceberg::kHistoryFanOut)) {
@@ -145,6 +145,7 @@ class Archive {
         if (!whole.is_index() || entry.is_index()) pending_.erase(entry.key());
       }
     }
+    return {};
   }
 
   const std::vector<HistoryEntry>& entries() const { return entries_; }

@@ -123,6 +123,22 @@ TEST_F(ArchiveTest, FortyThousandSnapshotsLeaveAShortRootAndAreAllFound) {
   EXPECT_EQ(warnings.text, "");
 }
 
+TEST_F(ArchiveTest, IndexesOfTheTopLevelAreNeverMerged) {
+  std::vector<iceberg::HistoryEntry> root;
+  for (int64_t i = 0; i < 9; ++i) {
+    const iceberg::HistoryRange range{.count = 1'000, .first_sequence = i * 1'000 + 1, .last_sequence = (i + 1) * 1'000};
+    root.push_back({.level = iceberg::kHistoryTopLevel, .range = range, .uuid = RandomUuid(*random)});
+  }
+  metadata.properties["datashard.history"] = iceberg::PrintHistory(root);
+  for (int i = 0; i < 400; ++i) {
+    AddSnapshot();
+    ASSERT_THAT(Archive(), IsOk());
+  }
+  ASSERT_GT(Root().size(), 9u);
+  EXPECT_TRUE(std::equal(root.begin(), root.end(), Root().begin()));
+  EXPECT_EQ(warnings.text, "");
+}
+
 TEST_F(ArchiveTest, WhatRefsNameStaysAndLeavesWhenTheyGo) {
   std::set<int64_t> tagged;
   for (int i = 0; i < 400; ++i) {

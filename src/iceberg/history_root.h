@@ -1,7 +1,7 @@
 // The root of a table's archived history: a short list of files, carried as the table property `datashard.history`.
 // Levels: a level-0 segment holds about 32 snapshots; eight files of one level become one of the next. Up to level 2 they
 // are rewritten into one segment (2,048 snapshots); from level 3 on into an index that lists segments, so that no merge
-// ever rewrites more. A million snapshots are some forty entries. Source: docs/formats/history.md.
+// ever rewrites more. A million snapshots are some forty entries; each further million is one more. Source: docs/formats/history.md.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,8 @@ inline constexpr std::string_view kHistoryProperty = "datashard.history";
 inline constexpr size_t kHistoryFanOut = 8;
 /// From this level on a file is an index.
 inline constexpr int32_t kHistoryIndexLevel = 3;
+/// Files of this level stay as they are: a million snapshots each, 4 MB.
+inline constexpr int32_t kHistoryTopLevel = 5;
 /// What a reader of the property takes in at most.
 inline constexpr size_t kHistoryTextBytesMax = 1 << 20;
 inline constexpr size_t kHistoryEntriesMax = 10'000;

@@ -130,6 +130,23 @@ TEST(HistoryIndex, LinesComeBack) {
   EXPECT_TRUE(decoded == lines);
 }
 
+TEST(HistoryIndex, ItsHeadNamesTheSegmentsAndItsIdsSayWhich) {
+  std::vector<HistoryLine> lines;
+  std::vector<HistoryEntry> segments;
+  for (uint64_t seed = 0; seed < 512; ++seed) {
+    lines.push_back(Line(Snapshots(seed, 300)));
+    segments.push_back(lines.back().segment);
+  }
+  ASSERT_OK_AND_ASSIGN(const Bytes file, EncodeHistoryIndex(lines));
+  ASSERT_GT(static_cast<int64_t>(file.size()), kHistoryIndexHeadBytes);
+  EXPECT_EQ(*ReadHistoryIndex(ByteView(file).substr(0, kHistoryIndexHeadBytes), kName), segments);
+  EXPECT_THAT(ReadHistoryIndex(ByteView(file).substr(0, 1000), kName), HasKind(ErrorKind::kCorruption));
+  const int64_t id = Snapshots(77, 300)[299].snapshot.snapshot_id;
+  EXPECT_EQ(*FindInHistoryIndex(file, kName, id), std::vector{segments[77]});
+  EXPECT_EQ(*FindInHistoryIndex(file, kName, id ^ 1), std::vector<HistoryEntry>());
+  EXPECT_THAT(FindInHistoryIndex(ByteView(file).substr(0, kHistoryIndexHeadBytes), kName, id), HasKind(ErrorKind::kCorruption));
+}
+
 TEST(HistoryFiles, OneKindIsNotReadAsTheOther) {
   ASSERT_OK_AND_ASSIGN(const Bytes segment, EncodeHistorySegment(Snapshots(1, 3)));
   ASSERT_OK_AND_ASSIGN(const Bytes index, EncodeHistoryIndex(std::vector{Line(Snapshots(1, 3))}));

@@ -8,6 +8,7 @@
 #include "base/stopwatch.h"
 #include "catalog/table_files.h"
 #include "commit/archive.h"
+#include "commit/small_files.h"
 
 namespace datashard::commit {
 namespace {
@@ -67,6 +68,7 @@ class CommitFiles {
 
 Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata) {
   CommitSettings settings;
+  DS_RETURN_IF_ERROR(MayMerge(metadata));
   const auto found = metadata.properties.find(std::string(kTimeoutProperty));
   if (found == metadata.properties.end()) return settings;
   const std::string& text = found->second;

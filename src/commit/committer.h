@@ -25,7 +25,7 @@ struct CommitSettings {
 };
 
 /// The timeout of property datashard.commit.timeout (seconds, e.g. "600" or "2.5"), default 10 minutes.
-/// Errors: kInvalidArgument for a value that is no positive number.
+/// Errors: kInvalidArgument for a value that is no positive number, and for any property of commits that says what it cannot.
 Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata);
 
 struct CommitOptions {

@@ -30,6 +30,7 @@ class Lock {
   static Lock OfSlot(int slot) { return Lock(slot); }
   /// Terms that are a multiple of kTerms apart share a lock; the older leader would have to be deposed that often.
   static Lock OfTerm(uint64_t term) { return Lock(kSlotCount + static_cast<int>(term % kTerms)); }
+  static Lock OfChores() { return Lock(kSlotCount + kTerms); }
   static constexpr int kTerms = 64;
 
   int number() const { return number_; }
@@ -64,7 +65,7 @@ class Locks {
 
   const RingFile file_;
   std::atomic<int> fd_;  // -1 in a fork child until used
-  std::array<std::atomic<uint64_t>, (kSlotCount + Lock::kTerms) / 64> taken_here_ = {};
+  std::array<std::atomic<uint64_t>, (kSlotCount + Lock::kTerms) / 64 + 1> taken_here_ = {};
   Locks* previous_ = nullptr;
   Locks* next_ = nullptr;
 };

@@ -136,6 +136,21 @@ class Leadership {
   uint64_t fork_count_;
 };
 
+/// The chores of the table on this host (merging small files), until destroyed: work that is wasted if two do it at once, and
+/// that nobody waits for.
+class Chores {
+ public:
+  Chores(Chores&& other) noexcept;
+  Chores& operator=(Chores&&) = delete;
+  ~Chores();
+
+ private:
+  friend class Ring;
+  explicit Chores(Ring& ring);
+  Ring* ring_;
+  uint64_t fork_count_;
+};
+
 /// Callable from several threads; after fork the child opens its own view on first use, and the parent's locks end with the
 /// parent. Must outlive its slots and leaderships.
 class Ring {
@@ -163,6 +178,8 @@ class Ring {
   Result<Slot> Acquire(int64_t payload_bytes);
   /// Takes the lead if nobody has it. Never waits.
   std::optional<Leadership> TryLead();
+  /// Takes the chores if nobody has them. Never waits.
+  std::optional<Chores> TryChores();
   /// Groups published so far by any leader.
   uint64_t groups() const;
   /// The present term. A waiter that has seen no progress for seconds deposes the leader of that term: others may lead from
@@ -181,6 +198,7 @@ class Ring {
  private:
   friend class Slot;
   friend class Leadership;
+  friend class Chores;
   struct View;
   Ring();
   std::unique_ptr<View> view_;

@@ -45,6 +45,18 @@ TEST_F(RingTest, ASubmissionIsTakenAndAnswered) {
   EXPECT_THAT(lead.Take(), testing::IsEmpty());
 }
 
+TEST_F(RingTest, OneAtATimeHasTheChoresBesideWhoeverLeads) {
+  const auto second = OpenRing(directory.place());
+  const Leadership lead = Lead();
+  {
+    const std::optional<Chores> chores = ring->TryChores();
+    ASSERT_TRUE(chores.has_value());
+    EXPECT_FALSE(ring->TryChores().has_value());
+    EXPECT_FALSE(second->TryChores().has_value());
+  }
+  EXPECT_TRUE(second->TryChores().has_value());
+}
+
 TEST_F(RingTest, EveryAnswerReachesItsOwnerAndOnlyTheFirst) {
   for (const SlotState state : {SlotState::kAck, SlotState::kReplan, SlotState::kRetry, SlotState::kUnknown}) {
     Slot slot = NewSlot();

@@ -22,6 +22,17 @@ CommittedSnapshot FromReply(const ring::Reply& reply) {
           .timestamp_ms = reply.timestamp_ms};
 }
 
+bool WantsRing(const iceberg::TableMetadata& metadata) {
+  const auto wish = metadata.properties.find(std::string(kGroupCommitProperty));
+  return wish == metadata.properties.end() || wish->second != "off";
+}
+
+Result<std::unique_ptr<ring::Ring>> OpenRing(const ObjectStore& store, std::string_view table_uuid) {
+  DS_ASSIGN_OR_RETURN(const std::string root, PathOfUri(store.root_uri()));
+  DS_ASSIGN_OR_RETURN(const ring::RingPlace place, ring::PlaceOf(table_uuid, root + "/metadata"));
+  return ring::Ring::Open(place);
+}
+
 ring::Label LabelFor(commit::PayloadKind kind, const iceberg::TableMetadata& metadata, int64_t rows) {
   return {.kind = static_cast<int32_t>(kind),
           .schema_id = metadata.current_schema_id,
@@ -33,30 +44,35 @@ ring::Label LabelFor(commit::PayloadKind kind, const iceberg::TableMetadata& met
 
 commit::GroupCommitter& TableImpl::group_committer(const catalog::VersionPtr& known) {
   std::call_once(group_once_, [&] {
-    std::unique_ptr<ring::Ring> ring;
-    const auto& properties = known->metadata.properties;
-    const auto wish = properties.find(std::string(kGroupCommitProperty));
     // Only a store on a directory of this host has one; simulations and buckets publish append by append.
-    if (surroundings_ != nullptr && (wish == properties.end() || wish->second != "off")) {
-      Result<std::unique_ptr<ring::Ring>> opened = OpenRing(known->metadata.table_uuid);
-      if (opened.ok()) {
-        ring = std::move(opened).value();
-      } else {
-        outside.log.Write(LogLevel::kWarning,
-                          fmt::format("appends to {} are committed one by one, which is slower: {}", store->root_uri(),
-                                      opened.error().ToString()));
-      }
+    const bool has_ring = surroundings_ != nullptr && WantsRing(known->metadata);
+    Result<std::unique_ptr<ring::Ring>> ring = nullptr;
+    if (has_ring) ring = OpenRing(*store, known->metadata.table_uuid);
+    if (!ring.ok()) {
+      outside.log.Write(LogLevel::kWarning,
+                        fmt::format("appends to {} are committed one by one, which is slower: {}", store->root_uri(),
+                                    ring.error().ToString()));
     }
-    group_ = std::make_unique<commit::GroupCommitter>(store, committer, outside, std::move(ring));
+    if (surroundings_ != nullptr) {
+      const auto make_merger = [store = store, outside = outside, has_ring, uuid = known->metadata.table_uuid](Metrics& metrics) {
+        Result<std::unique_ptr<ring::Ring>> own = nullptr;
+        if (has_ring) own = OpenRing(*store, uuid);
+        return std::make_unique<SmallFileMerger>(store, Outside{outside.clock, outside.random, metrics, outside.log},
+                                                 own.ok() ? std::move(own).value() : nullptr);
+      };
+      merges_ = std::make_unique<BackgroundMerges>(make_merger, outside.log);
+    }
+    group_ = std::make_unique<commit::GroupCommitter>(store, committer, outside, ring.ok() ? std::move(ring).value() : nullptr);
     group_made_.store(group_.get());
   });
   return *group_;
 }
 
-Result<std::unique_ptr<ring::Ring>> TableImpl::OpenRing(std::string_view table_uuid) const {
-  DS_ASSIGN_OR_RETURN(const std::string root, PathOfUri(store->root_uri()));
-  DS_ASSIGN_OR_RETURN(const ring::RingPlace place, ring::PlaceOf(table_uuid, root + "/metadata"));
-  return ring::Ring::Open(place);
+void TableImpl::MergeLater() {
+  if (merges_ == nullptr) return;
+  const catalog::VersionPtr newest = group_->newest();
+  const Snapshot* const current = newest == nullptr ? nullptr : newest->metadata.current_snapshot();
+  if (current != nullptr) merges_->AfterCommit(*current);
 }
 
 Result<catalog::VersionPtr> TableImpl::KnownWithSchema() {
@@ -85,7 +101,10 @@ Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, con
     DS_ASSIGN_OR_RETURN(const commit::Appended appended,
                         group_committer(base).Append(LabelFor(commit::PayloadKind::kRows, base->metadata, encoded.row_count),
                                                      encoded.bytes, base, interrupted));
-    if (!appended.replan) return std::optional(FromReply(appended.reply));
+    if (!appended.replan) {
+      MergeLater();
+      return std::optional(FromReply(appended.reply));
+    }
     if (interrupted) DS_RETURN_IF_ERROR(interrupted());
     DS_ASSIGN_OR_RETURN(base, Current());
     const ByteView bytes = encoded.bytes;
@@ -133,6 +152,7 @@ Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup&
                                                     /*beside_the_leader=*/commit::IsSchemaless(metadata)));
   if (alone) {
     Remember(alone->version);
+    MergeLater();
     const Snapshot& snapshot = *alone->version->metadata.snapshots.back();
     return CommittedSnapshot{.version = alone->version->number,
                              .snapshot_id = snapshot.snapshot_id,
@@ -153,7 +173,10 @@ Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup&
       !synced.ok() ? Result<commit::Appended>(std::move(synced).error())
                    : committer_of_groups.Append(LabelFor(kind, metadata, made.written.line.added_rows_count), payload,
                                                 staged.base, interrupted);
-  if (appended.ok() && !appended->replan) return FromReply(appended->reply);
+  if (appended.ok() && !appended->replan) {
+    MergeLater();
+    return FromReply(appended->reply);
+  }
   if (appended.ok() || appended.kind() != ErrorKind::kCommitUnknown) DropUnnamed(made.file.key);
   if (!appended.ok()) return std::move(appended).error();
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr now, Current());

@@ -159,13 +159,7 @@ Result<std::optional<Schema>> Table::schema_for_append() const {
   return std::optional(version->metadata.current_schema());
 }
 
-std::map<std::string, double> Table::metrics() const {
-  std::map<std::string, double> sums;
-  if (const MetricSums* metrics = impl_->metrics()) {
-    for (const auto& [name, sum] : metrics->Read()) sums[name] = sum;
-  }
-  return sums;
-}
+std::map<std::string, double> Table::metrics() const { return impl_->ReadMetrics(); }
 
 std::unique_ptr<Transaction> Table::NewTransaction() { return std::make_unique<Transaction>(impl_); }
 

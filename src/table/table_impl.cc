@@ -5,6 +5,7 @@
 #include "catalog/history.h"
 #include "catalog/table_files.h"
 #include "commit/append_files.h"
+#include "commit/small_files.h"
 
 namespace datashard {
 namespace {
@@ -77,6 +78,7 @@ Status TableImpl::Create(CreateOptions options) {
     iceberg::TableMetadata first =
         commit::FirstVersion(RandomUuid(outside.random), store->root_uri(), options.schema, options.properties,
                              outside.clock.Now());
+    DS_RETURN_IF_ERROR(commit::SettingsOf(first));
     const std::unique_ptr<WriteGroup> group = store->NewWriteGroup();
     DS_ASSIGN_OR_RETURN(const auto prepared, catalog.Prepare(1, std::move(first), *group));
     DS_RETURN_IF_ERROR(group->Sync());
@@ -120,6 +122,15 @@ void TableImpl::Remember(const catalog::VersionPtr& version) {
   if (current_ == nullptr || version->number > current_->number) current_ = version;
 }
 
+std::map<std::string, double> TableImpl::ReadMetrics() const {
+  std::map<std::string, double> sums;
+  if (surroundings_ == nullptr) return sums;
+  for (const auto& [name, sum] : surroundings_->metrics.Read()) sums[name] = sum;
+  // Made together with it, and before it.
+  if (group_made_.load() != nullptr) merges_->AddMetrics(sums);
+  return sums;
+}
+
 Result<std::optional<Snapshot>> TableImpl::FindSnapshot(const catalog::VersionPtr& version,
                                                         std::optional<int64_t> snapshot_id) const {
   if (!snapshot_id) {
@@ -144,7 +155,10 @@ Result<std::vector<ManifestFile>> TableImpl::DataManifests(const catalog::Versio
                          snapshot.snapshot_id, store->root_uri());
     }
   }
-  std::erase_if(manifests, [](const ManifestFile& manifest) { return manifest.content == ManifestContent::kDeletes; });
+  // Nor is there a row in those that only say what is gone.
+  std::erase_if(manifests, [](const ManifestFile& manifest) {
+    return manifest.content == ManifestContent::kDeletes || commit::LiveFiles(manifest) == 0;
+  });
   return manifests;
 }
 

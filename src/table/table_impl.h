@@ -15,6 +15,7 @@
 #include "commit/group_committer.h"
 #include "datashard/table.h"
 #include "storage/object_store.h"
+#include "table/background_merges.h"
 
 namespace datashard {
 
@@ -77,7 +78,8 @@ class TableImpl {
                                         const Interrupted& interrupted);
   /// The newest version that is known without a look, if it has a schema; else the newest there is.
   Result<catalog::VersionPtr> KnownWithSchema();
-  const MetricSums* metrics() const { return surroundings_ ? &surroundings_->metrics : nullptr; }
+  /// Sums by name; none on a store of the caller's, who has the metrics.
+  std::map<std::string, double> ReadMetrics() const;
 
   const std::string path;
   const std::shared_ptr<ObjectStore> store;
@@ -94,7 +96,8 @@ class TableImpl {
  private:
   catalog::VersionPtr Known();
   commit::GroupCommitter& group_committer(const catalog::VersionPtr& known);
-  Result<std::unique_ptr<ring::Ring>> OpenRing(std::string_view table_uuid) const;
+  /// Has small files merged where this process has just published and there are enough of them.
+  void MergeLater();
   Result<std::optional<CommittedSnapshot>> AppendAsFile(ArrowStream conformed, Schema schema, const catalog::VersionPtr& base,
                                                         const Interrupted& interrupted);
   void DropUnnamed(const std::string& key);
@@ -105,6 +108,7 @@ class TableImpl {
   ManifestCache manifests_;
   std::mutex mutex_;
   catalog::VersionPtr current_;
+  std::unique_ptr<BackgroundMerges> merges_;  // last, so that its thread ends first
 };
 
 /// A table on a store of the caller's, with the caller's clock and randomness, which must outlive it.

@@ -1,6 +1,6 @@
 # The one entry point; every recipe is a script in dev/ that says what it is doing and how long it took.
 .DEFAULT_GOAL := help
-.PHONY: help setup peers build demo test test-fast test-all sim bench stress tidy wheel lock clean
+.PHONY: help setup peers build demo test test-fast test-all sim bench stress mutate tidy wheel lock clean
 
 help:  ## list the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,7 +37,11 @@ bench: peers  ## a benchmark beside its peers: NAME=append, read, commit or flat
 	@.venv/bin/python bench/run.py $(NAME) --ours .venv/bin/python --peers .cache/venvs/peers/bin/python $(BENCH_FLAGS)
 
 stress: build  ## the product's own stress: 12 processes append 10,000 rows each (STRESS_FLAGS="--appends 1000 --kill-every 1")
+	@dev/build.sh stress_writer
 	@.venv/bin/python dev/stress.py $(STRESS_FLAGS)
+
+mutate: setup  ## take one rule of the commit protocol away at a time; its tests must notice (MUTATE_FLAGS="marks-read tombstones")
+	@.venv/bin/python dev/mutate.py $(MUTATE_FLAGS)
 
 tidy: setup  ## the checks on the sources themselves
 	@.venv/bin/python -m pytest -q -p no:cacheprovider tests/repo

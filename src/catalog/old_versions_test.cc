@@ -124,6 +124,15 @@ TEST_F(OldVersionsTest, ABacklogIsWorkedOffInAscendingBatches) {
   EXPECT_EQ(Picture(20), "..........TTTTTTTBBB");
 }
 
+TEST_F(OldVersionsTest, ANameStaysAsLongAsItsBody) {
+  GrowTo(8);
+  ASSERT_EQ(Picture(8), "TTTTTBBB");
+  // Everything is too young to lose its body, and old enough to lose its name.
+  OldVersions patient(*store, {.bodies_min = 1, .bodies_max = 100, .body_age = std::chrono::hours(1), .names = 1, .every = 1, .batch = 10});
+  ASSERT_THAT(patient.Drop(8), IsOk());
+  EXPECT_EQ(Picture(8), ".....BBB");
+}
+
 TEST_F(OldVersionsTest, AHintThatNamesADroppedVersionLeadsToTheHead) {
   GrowTo(60);
   for (const char* const hint : {"51", "55", "60", "3"}) {

@@ -14,6 +14,7 @@ namespace datashard::commit {
 namespace {
 
 constexpr std::string_view kTimeoutProperty = "datashard.commit.timeout";
+constexpr std::string_view kDurabilityProperty = "datashard.durability";
 // A base whose clock is further ahead than this is worth a word: new snapshots carry its time until ours catches up.
 constexpr int64_t kClockSkewMsMax = 60'000;
 // Every commit would add an entry for ever, and every version carries them all; readers only want the recent ones.
@@ -69,15 +70,22 @@ class CommitFiles {
 Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata) {
   CommitSettings settings;
   DS_RETURN_IF_ERROR(MayMerge(metadata));
-  const auto found = metadata.properties.find(std::string(kTimeoutProperty));
-  if (found == metadata.properties.end()) return settings;
-  const std::string& text = found->second;
-  double seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error != std::errc{} || end != text.data() + text.size() || !(seconds > 0) || seconds > 1e9) {
-    return InvalidArgument("table property {} is '{}'; expected a positive number of seconds", kTimeoutProperty, text);
+  const auto& properties = metadata.properties;
+  if (const auto found = properties.find(std::string(kDurabilityProperty)); found != properties.end()) {
+    if (found->second != "sync" && found->second != "os") {
+      return InvalidArgument("table property {} is '{}'; expected 'sync' or 'os'", kDurabilityProperty, found->second);
+    }
+    settings.leave_to_os = found->second == "os";
   }
-  settings.timeout = std::chrono::microseconds(static_cast<int64_t>(seconds * 1e6));
+  if (const auto found = properties.find(std::string(kTimeoutProperty)); found != properties.end()) {
+    const std::string& text = found->second;
+    double seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error != std::errc{} || end != text.data() + text.size() || !(seconds > 0) || seconds > 1e9) {
+      return InvalidArgument("table property {} is '{}'; expected a positive number of seconds", kTimeoutProperty, text);
+    }
+    settings.timeout = std::chrono::microseconds(static_cast<int64_t>(seconds * 1e6));
+  }
   return settings;
 }
 
@@ -128,6 +136,7 @@ Draft Committer::DraftOn(const Base& base, int64_t attempt) const {
 Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, WriteGroup& group,
                                     const CommitOptions& options) {
   DS_ASSIGN_OR_RETURN(const CommitSettings settings, SettingsOf(known->metadata));
+  if (settings.leave_to_os) group.LeaveToOs();
   const auto deadline = outside_.clock.Monotonic() + settings.timeout;
   CommitFiles files(*store_, group);
   const auto give_up = [&](Error error) -> Error {

@@ -21,11 +21,13 @@ struct CommitSettings {
   std::chrono::microseconds timeout = std::chrono::minutes(10);
   std::chrono::microseconds backoff_first = std::chrono::microseconds(500);
   std::chrono::microseconds backoff_max = std::chrono::milliseconds(50);
+  bool leave_to_os = false;  ///< acknowledge before the disk has it
   bool operator==(const CommitSettings&) const = default;
 };
 
-/// The timeout of property datashard.commit.timeout (seconds, e.g. "600" or "2.5"), default 10 minutes.
-/// Errors: kInvalidArgument for a value that is no positive number, and for any property of commits that says what it cannot.
+/// The timeout of property datashard.commit.timeout (seconds, e.g. "600" or "2.5"), default 10 minutes; whether property
+/// datashard.durability is "os" instead of "sync", the default.
+/// Errors: kInvalidArgument for any other value, and for any property of commits that says what it cannot.
 Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata);
 
 struct CommitOptions {

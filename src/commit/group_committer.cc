@@ -14,6 +14,33 @@ constexpr int kNoSlot = -1;
 // Leads of a waiter that left its own slot unanswered, before it publishes for itself.
 constexpr int kFruitlessLeadsMax = 3;
 
+/// Waits where all slots are taken, as long as that is wiser than to race with the leader.
+class WaitForRoom {
+ public:
+  WaitForRoom(Outside outside, const GroupSettings& settings, const ring::Ring& ring)
+      : outside_(outside), settings_(settings), ring_(ring), start_(outside_.clock.Monotonic()), progressed_(start_), groups_(ring.groups()) {}
+
+  /// Sleeps for a moment. \return whether to look for a slot or the lead again.
+  bool GoOn() {
+    outside_.clock.Sleep(std::chrono::microseconds(1 + static_cast<int64_t>(
+        RandomUnit(outside_.random) * static_cast<double>(settings_.room_interval.count()))));
+    const auto now = outside_.clock.Monotonic();
+    if (const uint64_t groups = ring_.groups(); groups != groups_) {
+      groups_ = groups;
+      progressed_ = now;
+    }
+    return now - progressed_ < settings_.patience && now - start_ < settings_.room_patience;
+  }
+
+ private:
+  const Outside outside_;
+  const GroupSettings& settings_;
+  const ring::Ring& ring_;
+  const std::chrono::microseconds start_;
+  std::chrono::microseconds progressed_;
+  uint64_t groups_;
+};
+
 Error AnswerUnknown(const ObjectStore& store) {
   return CommitUnknown("append to {}: the process that was committing it for this one could not find out whether the version "
                        "was published; read the table before appending the rows again", store.root_uri());
@@ -39,18 +66,27 @@ Result<Appended> GroupCommitter::Append(const ring::Label& label, const Bytes& p
                                         const std::function<Status()>& interrupted) {
   ring::Submission own{.slot = kNoSlot, .label = label, .payload = payload};
   if (ring_ == nullptr || ring_->closed()) return PublishAlone("", std::move(own), known, interrupted);
-  // Who gets the lead at once never shows its rows to others, and so needs no mark: a writer on its own leaves none.
-  if (std::optional<ring::Leadership> lead = ring_->TryLead()) {
-    Result<Appended> led = Lead(*ring_, *lead, known, &own, interrupted);
-    lead.reset();
-    if (led.ok()) committer_.Tidy(led->reply.version);
-    // The ring is no good any more, but these rows were never in it.
-    if (led.ok() || led.kind() != ErrorKind::kFenced) return led;
-    return PublishAlone("", std::move(own), known, interrupted);
+  const auto payload_bytes = static_cast<int64_t>(payload.size());
+  WaitForRoom room(outside_, settings_, *ring_);
+  for (bool look = true;; look = ring_->MayHaveRoom(payload_bytes)) {
+    // Who gets the lead at once never shows its rows to others, and so needs no mark: a writer on its own leaves none.
+    if (std::optional<ring::Leadership> lead = ring_->TryLead()) {
+      Result<Appended> led = Lead(*ring_, *lead, known, &own, interrupted);
+      lead.reset();
+      if (led.ok()) committer_.Tidy(led->reply.version);
+      // The ring is no good any more, but these rows were never in it.
+      if (led.ok() || led.kind() != ErrorKind::kFenced) return led;
+      return PublishAlone("", std::move(own), known, interrupted);
+    }
+    if (look) {
+      Result<ring::Slot> slot = ring_->Acquire(payload_bytes);
+      if (slot.ok()) return AppendThrough(*ring_, *slot, label, payload, known, interrupted);
+      if (slot.kind() != ErrorKind::kUnavailable) return PublishAlone("", std::move(own), known, interrupted);
+      outside_.metrics.Add("datashard_ring_full_total", 1);
+    }
+    if (interrupted) DS_RETURN_IF_ERROR(interrupted());
+    if (ring_->closed() || !room.GoOn()) return PublishAlone("", std::move(own), known, interrupted);
   }
-  Result<ring::Slot> slot = ring_->Acquire(static_cast<int64_t>(payload.size()));
-  if (!slot.ok()) return PublishAlone("", std::move(own), known, interrupted);
-  return AppendThrough(*ring_, *slot, label, payload, known, interrupted);
 }
 
 Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slot, const ring::Label& label,

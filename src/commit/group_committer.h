@@ -27,6 +27,11 @@ struct GroupSettings {
   /// A leader that sees fewer waiters than the last group had waits this long for the rest. With 12 writers on 2 cores, 100 us
   /// gave groups of 9.4 and 0.4 ms groups of 11.5, and a quarter more appends; a writer on its own never waits.
   std::chrono::microseconds gather = std::chrono::microseconds(400);
+  /// Who finds all slots taken looks again after at most this long.
+  std::chrono::microseconds room_interval = std::chrono::milliseconds(10);
+  /// And publishes for itself after this long, or where nobody publishes anything for `patience`. 200 writers with room for 64
+  /// made 64 appends a second when each raced with the leader at once, and kept the leader from its own.
+  std::chrono::microseconds room_patience = std::chrono::seconds(10);
   bool operator==(const GroupSettings&) const = default;
 };
 

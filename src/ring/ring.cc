@@ -116,6 +116,14 @@ void Ring::MarkRegistered() { view_->shared.header.registered.store(1); }
 bool Ring::closed() const { return view_->shared.header.closed.load() != 0; }
 void Ring::Close() { view_->shared.header.closed.store(1); }
 
+bool Ring::MayHaveRoom(int64_t payload_bytes) const {
+  const int begin = payload_bytes > kSmallPayloadBytes ? 0 : kLargeSlotCount;
+  const int end = payload_bytes > kSmallPayloadBytes ? kLargeSlotCount : kSlotCount;
+  const auto is_free = [](const SlotHeader& slot) { return StateOf(slot.word.load(std::memory_order_relaxed)) == SlotState::kFree; };
+  const auto& slots = view_->shared.slots;
+  return std::any_of(slots.begin() + begin, slots.begin() + end, is_free);
+}
+
 Result<Slot> Ring::Acquire(int64_t payload_bytes) {
   if (payload_bytes < 0 || payload_bytes > kLargePayloadBytes)
     return InvalidArgument("a slot carries at most {} bytes, not {}", kLargePayloadBytes, payload_bytes);

@@ -176,6 +176,9 @@ class Ring {
   /// leaders look at all that were ever used. kUnavailable where
   /// all are taken; kInvalidArgument where no slot is that large.
   Result<Slot> Acquire(int64_t payload_bytes);
+  /// Is there a slot for so many bytes that says it is free? Cheap: only then is Acquire worth a repetition. (Slots of killed
+  /// owners do not say so; Acquire finds them.)
+  bool MayHaveRoom(int64_t payload_bytes) const;
   /// Takes the lead if nobody has it. Never waits.
   std::optional<Leadership> TryLead();
   /// Takes the chores if nobody has them. Never waits.

@@ -134,6 +134,20 @@ TEST_F(RingTest, LargePayloadsTakeLargeSlotsOnly) {
   EXPECT_THAT(ring->Acquire(-1), HasKind(ErrorKind::kInvalidArgument));
 }
 
+TEST_F(RingTest, SaysWhetherASlotOfTheRightSizeMayBeFree) {
+  std::vector<Slot> taken;
+  for (int i = 0; i < kLargeSlotCount; ++i) {
+    EXPECT_TRUE(ring->MayHaveRoom(kLargePayloadBytes));
+    taken.push_back(ring->Acquire(kLargePayloadBytes).value());
+    ASSERT_THAT(taken.back().Submit(kLabel, "rows"), IsOk());
+  }
+  EXPECT_FALSE(ring->MayHaveRoom(kLargePayloadBytes));
+  EXPECT_THAT(ring->Acquire(kLargePayloadBytes), HasKind(ErrorKind::kUnavailable));
+  EXPECT_TRUE(ring->MayHaveRoom(kSmallPayloadBytes));
+  taken.pop_back();
+  EXPECT_TRUE(ring->MayHaveRoom(kLargePayloadBytes));
+}
+
 TEST_F(RingTest, ASlotIsNobodyElsesUntilGivenUpAndItsSeqGoesOn) {
   const auto second = OpenRing(directory.place());
   int index = 0;

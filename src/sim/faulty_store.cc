@@ -255,6 +255,7 @@ class FaultyGroup final : public WriteGroup {
                                                                    [&] { return base_->Prepare(key, body); }));
     return std::unique_ptr<UnnamedObject>(std::make_unique<FaultyUnnamed>(store_, std::move(prepared), std::string(key)));
   }
+  void LeaveToOs() override { base_->LeaveToOs(); }
   Status Sync() override {
     DS_RETURN_IF_ERROR(CheckUsable());
     Status synced = store_.Run<void>(StoreOp::kGroupSync, "", 0, [&] { return base_->Sync(); });

@@ -417,6 +417,20 @@ TEST_F(LocalFaultsTest, AnAppendIsTwoWavesOfSyncs) {
                                  "fdatasync (unnamed)", "fsync data", "fsync n/m/0", "link n/v2", "fsync n"));
 }
 
+TEST_F(LocalFaultsTest, AGroupLeftToTheOperatingSystemWaitsForNoDisk) {
+  const auto commit = [&] {
+    const std::unique_ptr<WriteGroup> group = store_->NewWriteGroup();
+    group->LeaveToOs();
+    ASSERT_THAT(group->Put("data/f", "1"), IsOk());
+    ASSERT_OK_AND_ASSIGN(const auto version, group->Prepare("n/v1", "2"));
+    ASSERT_THAT(group->Sync(), IsOk());
+    ASSERT_THAT(version->Publish(), IsOk());
+  };
+  const std::vector<std::string> trace = TraceDurability(directory_.path(), commit);
+  if (trace.empty()) GTEST_SKIP() << "processes may not be traced here";
+  EXPECT_THAT(trace, ElementsAre("link data/f", "link n/v1"));
+}
+
 TEST_F(LocalFaultsTest, AWriterThatOutlivesAPartOfItsGroupIsSyncedToo) {
   const std::vector<std::string> trace = TraceDurability(directory_.path(), [&] {
     const std::unique_ptr<WriteGroup> group = store_->NewWriteGroup();

@@ -79,6 +79,9 @@ class WriteGroup {
   /// Returns when every object put or finished since the last Sync, and the directories that name them, are durable.
   /// After an error the group is useless and its objects must be written anew under other names.
   virtual Status Sync() = 0;
+  /// From now on Sync and Publish wait for no disk: what they did survives the death of processes, and a loss of power only
+  /// as far as the operating system got. Without effect where nothing is gained by it.
+  virtual void LeaveToOs() {}
 };
 
 using NameFilter = std::function<bool(std::string_view name)>;

@@ -143,6 +143,8 @@ Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup&
                                                  const Interrupted& interrupted) {
   const iceberg::TableMetadata& metadata = staged.base->metadata;
   commit::GroupCommitter& committer_of_groups = group_committer(staged.base);
+  DS_ASSIGN_OR_RETURN(const commit::CommitSettings settings, commit::SettingsOf(metadata));
+  if (settings.leave_to_os) group.LeaveToOs();
   // Large files reach the disk before the lead is taken, so that nobody waits for them.
   if (committer_of_groups.has_ring()) DS_RETURN_IF_ERROR(group.Sync());
   commit::AppendFiles change({staged.files}, staged.schema, commit::NewChangeIds(outside.random));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "catalog/history.h"
 #include "catalog/version_names.h"
 
 namespace datashard::catalog {
@@ -297,23 +298,14 @@ Result<Published> DirectoryCatalog::Trace(const Prepared& prepared, const Versio
   DS_ASSIGN_OR_RETURN(const bool ours_there, ours.object->StillNamed());
   DS_ASSIGN_OR_RETURN(const VersionPtr head, Load());
   if (ours_there && head->number == ours.number) return Published::kWon;
-  Standing standing = StandingOf(ours.metadata, head->metadata);
+  Standing standing = StandingOf(ours.metadata, base ? &base->metadata : nullptr, head->metadata);
   if (standing == Standing::kUnsaid) {
-    // The head's snapshots begin after ours. Names tell as much as they can: they are removed in ascending order.
-    bool base_named = true;
-    if (base) {
-      DS_ASSIGN_OR_RETURN(base_named, Exists(base->number));
-    }
-    const int64_t ahead = head->number - ours.number;
-    if (base_named && ahead >= 0 && ahead < old_versions_.limits().names / 2) {
-      standing = Standing::kIncluded;
-    } else if (!base_named && ours_there) {
-      standing = Standing::kExcluded;
-    } else {
-      return CommitUnknown("{}/{} was published by a writer that was then stopped for so long that the table's history no "
-                           "longer says whether it counts; keep every file and look for the rows",
-                           store_->root_uri(), ours.key);
-    }
+    DS_ASSIGN_OR_RETURN(standing, StandingByNames(prepared, base, {.ours_there = ours_there, .head = *head}));
+  }
+  if (standing == Standing::kUnsaid) {
+    return CommitUnknown("{}/{} was published by a writer that was then stopped for so long that the table's history no "
+                         "longer says whether it counts; keep every file and look for the rows",
+                         store_->root_uri(), ours.key);
   }
   if (standing == Standing::kIncluded) return Published::kWon;
   if (ours_there) {
@@ -323,6 +315,32 @@ Result<Published> DirectoryCatalog::Trace(const Prepared& prepared, const Versio
     outside_.metrics.Add("datashard_foreign_replacements_total", 1);
   }
   return Published::kLost;
+}
+
+/// What the head's window does not tell: from the archive behind it, then from names.
+Result<Standing> DirectoryCatalog::StandingByNames(const Prepared& prepared, const VersionPtr& base, Sight sight) const {
+  const Version& ours = *prepared.version;
+  if (const Snapshot* const added = AddedSnapshot(ours.metadata, base ? &base->metadata : nullptr)) {
+    DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> archived,
+                        FindSnapshotById(*store_, sight.head.metadata, added->snapshot_id));
+    if (archived) return Standing::kIncluded;
+  }
+  if (!sight.ours_there) {
+    const Result<ObjectInfo> under_our_name = store_->Head(ours.key);
+    if (!under_our_name.ok() && under_our_name.kind() != ErrorKind::kNotFound) return under_our_name.error();
+    // A body that is not ours: a Hadoop catalog's, renamed over it.
+    if (under_our_name.ok() && !IsTombstone(*under_our_name)) return Standing::kExcluded;
+    // Whose body it was that has been dropped since, no name tells.
+    if (prepared.beside_others) return Standing::kUnsaid;
+  }
+  // Names are removed in ascending order.
+  bool base_named = true;
+  if (base) {
+    DS_ASSIGN_OR_RETURN(base_named, Exists(base->number));
+  }
+  const int64_t ahead = sight.head.number - ours.number;
+  if (base_named && ahead >= 0 && ahead < old_versions_.limits().names / 2) return Standing::kIncluded;
+  return !base_named && sight.ours_there ? Standing::kExcluded : Standing::kUnsaid;
 }
 
 void DirectoryCatalog::DropOldVersions(int64_t head) {

@@ -86,6 +86,11 @@ class DirectoryCatalog {
   /// The same where the base or our own version is not in its place any more: looks for it in the newest version, and
   /// takes it back where it is a stray.
   Result<Published> Trace(const Prepared& prepared, const VersionPtr& base);
+  struct Sight {
+    bool ours_there = false;
+    const Version& head;
+  };
+  Result<Standing> StandingByNames(const Prepared& prepared, const VersionPtr& base, Sight sight) const;
   bool IsSettled(const Version& version) const;
 
   std::shared_ptr<ObjectStore> store_;

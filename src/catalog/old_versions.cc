@@ -73,9 +73,16 @@ Status OldVersions::RemoveNames(int64_t head) {
   return {};
 }
 
-Standing StandingOf(const iceberg::TableMetadata& ours, const iceberg::TableMetadata& head) {
+const Snapshot* AddedSnapshot(const iceberg::TableMetadata& ours, const iceberg::TableMetadata* base) {
+  const Snapshot* const current = ours.current_snapshot();
+  const bool is_old = current != nullptr && base != nullptr && base->FindSnapshot(current->snapshot_id) != nullptr;
+  return is_old ? nullptr : current;
+}
+
+Standing StandingOf(const iceberg::TableMetadata& ours, const iceberg::TableMetadata* base,
+                    const iceberg::TableMetadata& head) {
   if (ours.table_uuid != head.table_uuid) return Standing::kExcluded;
-  const Snapshot* const wanted = ours.current_snapshot();
+  const Snapshot* const wanted = AddedSnapshot(ours, base);
   if (wanted == nullptr) return Standing::kUnsaid;
   std::map<int64_t, const Snapshot*> by_id;
   for (const auto& snapshot : head.snapshots) by_id.emplace(snapshot->snapshot_id, snapshot.get());

@@ -54,8 +54,12 @@ class OldVersions {
 };
 
 enum class Standing { kIncluded, kExcluded, kUnsaid };
-/// Does the history of `head` include the snapshot that `ours` made current? Unsaid where its snapshots do not reach back
-/// that far, and where `ours` has none. Cost: the snapshots since, times a look-up.
-Standing StandingOf(const iceberg::TableMetadata& ours, const iceberg::TableMetadata& head);
+/// The snapshot that version `ours`, planned on `base` (null: on nothing), has and its base has not; null where there is none.
+const Snapshot* AddedSnapshot(const iceberg::TableMetadata& ours, const iceberg::TableMetadata* base);
+/// Does the history of `head` include version `ours`? Told by the snapshot that `ours`
+/// added. Unsaid where it added none (a withdrawal, a property: its base's snapshot says nothing of it), and where the
+/// snapshots of `head` do not reach back that far. Cost: the snapshots since, times a look-up.
+Standing StandingOf(const iceberg::TableMetadata& ours, const iceberg::TableMetadata* base,
+                    const iceberg::TableMetadata& head);
 
 }  // namespace datashard::catalog

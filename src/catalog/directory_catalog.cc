@@ -170,12 +170,15 @@ Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
       DS_ASSIGN_OR_RETURN(newest, ReadHead(head));
     }
   }
-  if (newest->metadata.table_uuid != known->metadata.table_uuid) {
-    return Corruption("the table at {} was replaced: its uuid was {}, now it is {}; open it again", store_->root_uri(),
-                      known->metadata.table_uuid, newest->metadata.table_uuid)
-        .About(ErrorSubject::kTable);
-  }
+  DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, *newest));
   return newest;
+}
+
+Status DirectoryCatalog::CheckSameTable(std::string_view table_uuid, const Version& found) const {
+  if (found.metadata.table_uuid == table_uuid) return {};
+  return Corruption("the table at {} was replaced: its uuid was {}, now it is {}; open it again", store_->root_uri(),
+                    table_uuid, found.metadata.table_uuid)
+      .About(ErrorSubject::kTable);
 }
 
 Result<Published> DirectoryCatalog::Settle(const Prepared& prepared) const {
@@ -224,7 +227,8 @@ Result<DirectoryCatalog::Prepared> DirectoryCatalog::Prepare(int64_t number, ice
   return prepared;
 }
 
-Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const VersionPtr& base) {
+Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const VersionPtr& base,
+                                            const std::function<void()>& alive) {
   const int64_t number = prepared.version->number;
   const std::string gzip_key = GzipVersionKey(number);
   const Result<ObjectInfo> other_spelling = store_->Head(gzip_key);
@@ -233,7 +237,7 @@ Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const Vers
   // A checksum left behind by a Hadoop writer that crashed makes Spark refuse the new file.
   DS_RETURN_IF_ERROR(store_->Delete(ChecksumKey(prepared.version->key)));
   if (prepared.beside_others && base && !IsSettled(*base)) {
-    DS_RETURN_IF_ERROR(foreign_writers_.Await());
+    DS_RETURN_IF_ERROR(foreign_writers_.Await(alive));
     DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*base));
     if (!still_there) return Published::kLost;
   }
@@ -250,7 +254,7 @@ Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const Vers
                          "differently; let all writers use write.metadata.compression-codec=none",
                          store_->root_uri(), prepared.version->key, gzip_key);
   }
-  Result<Published> confirmed = Confirm(prepared, base);
+  Result<Published> confirmed = Confirm(prepared, base, alive);
   if (!confirmed.ok()) return OutcomeOpen(std::move(confirmed).error(), store_->root_uri(), prepared.version->key);
   return confirmed;
 }
@@ -264,21 +268,21 @@ Result<bool> DirectoryCatalog::BaseStillThere(const Version& base) const {
 }
 
 bool DirectoryCatalog::IsSettled(const Version& version) const {
-  std::lock_guard lock(mutex_);
-  return version.object && version.object == settled_;
+  return version.object && version.object == *settled_.Lock();
 }
 
 // Two ways to be wrong although the create has succeeded. (1) The number was not new: a writer that was stopped on an old
 // base while the table went on by so many versions that the names behind its base were removed creates such a name again,
 // and no later version contains it. (2) A Hadoop catalog renames its version over ours.
-Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const VersionPtr& base) {
+Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const VersionPtr& base,
+                                            const std::function<void()>& alive) {
   // Bodies are dropped in ascending order, long before names: while the base has its body, its successor was never removed.
   bool holds = false;
   if (base) {
     DS_ASSIGN_OR_RETURN(holds, BaseStillThere(*base));
   }
   if (prepared.beside_others) {
-    DS_RETURN_IF_ERROR(foreign_writers_.Await());
+    DS_RETURN_IF_ERROR(foreign_writers_.Await(alive));
     DS_ASSIGN_OR_RETURN(const bool ours, prepared.version->object->StillNamed());
     holds = holds && ours;
   }
@@ -286,10 +290,7 @@ Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const Vers
   if (!holds) {
     DS_ASSIGN_OR_RETURN(published, Trace(prepared, base));
   }
-  if (published == Published::kWon && prepared.beside_others) {
-    std::lock_guard lock(mutex_);
-    settled_ = prepared.version->object;
-  }
+  if (published == Published::kWon && prepared.beside_others) *settled_.Lock() = prepared.version->object;
   return published;
 }
 

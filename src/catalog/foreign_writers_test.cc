@@ -175,6 +175,19 @@ TEST_F(ForeignWritersTest, ABaseThatMayBeReplacedIsNotBuiltUpon) {
   EXPECT_EQ((*catalog.Refresh(unsettled))->metadata.current_snapshot_id, 102);
 }
 
+TEST_F(ForeignWritersTest, WhoWaitsShowsThatItLives) {
+  const VersionPtr base = First();
+  SparkCreates(102);
+  const auto group = store->NewWriteGroup();
+  ASSERT_OK_AND_ASSIGN(const auto prepared, catalog.Prepare(2, Metadata(2), *group));
+  ASSERT_THAT(group->Sync(), IsOk());
+  std::vector<std::chrono::microseconds> seen = {clock.slept};
+  EXPECT_EQ(catalog.Publish(prepared, base, [&] { seen.push_back(clock.slept); }).value(), Published::kWon);
+  seen.push_back(clock.slept);
+  EXPECT_GT(clock.slept, std::chrono::seconds(4));
+  for (size_t i = 1; i < seen.size(); ++i) EXPECT_LE(seen[i] - seen[i - 1], ForeignWriters::kLookMax);
+}
+
 TEST_F(ForeignWritersTest, AWriterThatGivesUpIsWaitedForAndNoLonger) {
   const VersionPtr base = First();
   SparkCreates(102);

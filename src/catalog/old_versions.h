@@ -5,10 +5,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/fork.h"
 #include "datashard/result.h"
 #include "iceberg/metadata.h"
 #include "storage/object_store.h"
@@ -42,15 +42,17 @@ class OldVersions {
   const VersionLimits& limits() const { return limits_; }
 
  private:
-  Status DropBodies(int64_t head);
-  Status RemoveNames(int64_t head);
+  /// The oldest version that may still have a body, and a name; 0: not looked for yet.
+  struct Oldest {
+    int64_t body = 0;
+    int64_t name = 0;
+  };
+  Status DropBodies(int64_t head, Oldest& oldest);
+  Status RemoveNames(int64_t head, Oldest& oldest);
 
   ObjectStore& store_;
   const VersionLimits limits_;
-  std::mutex mutex_;
-  // The oldest version that may still have a body, and a name; 0: not looked for yet.
-  int64_t oldest_body_ = 0;
-  int64_t oldest_name_ = 0;
+  PerProcess<Oldest> oldest_;
 };
 
 enum class Standing { kIncluded, kExcluded, kUnsaid };

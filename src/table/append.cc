@@ -32,25 +32,18 @@ ring::Label LabelFor(commit::PayloadKind kind, const iceberg::TableMetadata& met
 }  // namespace
 
 commit::GroupCommitter& TableImpl::group_committer(const catalog::VersionPtr& known) {
-  std::call_once(group_once_, [&] {
-    std::unique_ptr<ring::Ring> ring;
+  const auto group = group_.Lock();
+  if (*group == nullptr) {
     const auto& properties = known->metadata.properties;
     const auto wish = properties.find(std::string(kGroupCommitProperty));
-    // Only a store on a directory of this host has one; simulations and buckets publish append by append.
+    // Only a store on a directory of this host has a ring; simulations and buckets publish append by append.
+    commit::OpenRing open;
     if (surroundings_ != nullptr && (wish == properties.end() || wish->second != "off")) {
-      Result<std::unique_ptr<ring::Ring>> opened = OpenRing(known->metadata.table_uuid);
-      if (opened.ok()) {
-        ring = std::move(opened).value();
-      } else {
-        outside.log.Write(LogLevel::kWarning,
-                          fmt::format("appends to {} are committed one by one, which is slower: {}", store->root_uri(),
-                                      opened.error().ToString()));
-      }
+      open = [this, table_uuid = known->metadata.table_uuid] { return OpenRing(table_uuid); };
     }
-    group_ = std::make_unique<commit::GroupCommitter>(store, committer, outside, std::move(ring));
-    group_made_.store(group_.get());
-  });
-  return *group_;
+    *group = std::make_unique<commit::GroupCommitter>(store, committer, outside, std::move(open));
+  }
+  return **group;
 }
 
 Result<std::unique_ptr<ring::Ring>> TableImpl::OpenRing(std::string_view table_uuid) const {
@@ -74,17 +67,18 @@ Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, con
   }
   if (!chosen.ok()) return std::move(chosen).error();
   Schema schema = *std::move(chosen);
+  DS_ASSIGN_OR_RETURN(const commit::Until until, commit::UntilOf(base->metadata, outside.clock, interrupted));
 
   for (;;) {
     DS_ASSIGN_OR_RETURN(ArrowStream conformed, data::ConformRows(std::move(rows), schema));
     const bool adopts = commit::IsSchemaless(base->metadata);
     DS_ASSIGN_OR_RETURN(data::EncodedRows encoded,
                         data::EncodeRows(std::move(conformed), schema, adopts ? 0 : ring::kLargePayloadBytes));
-    if (encoded.too_large) return AppendAsFile(*std::move(encoded.too_large), std::move(schema), base, interrupted);
+    if (encoded.too_large) return AppendAsFile(*std::move(encoded.too_large), std::move(schema), base, until);
     if (encoded.row_count == 0) return std::optional<CommittedSnapshot>();
     DS_ASSIGN_OR_RETURN(const commit::Appended appended,
                         group_committer(base).Append(LabelFor(commit::PayloadKind::kRows, base->metadata, encoded.row_count),
-                                                     encoded.bytes, base, interrupted));
+                                                     encoded.bytes, base, until));
     if (!appended.replan) return std::optional(FromReply(appended.reply));
     if (interrupted) DS_RETURN_IF_ERROR(interrupted());
     DS_ASSIGN_OR_RETURN(base, Current());
@@ -96,7 +90,7 @@ Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, con
 
 Result<std::optional<CommittedSnapshot>> TableImpl::AppendAsFile(ArrowStream conformed, Schema schema,
                                                                  const catalog::VersionPtr& base,
-                                                                 const Interrupted& interrupted) {
+                                                                 const commit::Until& until) {
   const std::unique_ptr<WriteGroup> group = store->NewWriteGroup();
   const std::string key = fmt::format("data/auto_{}.parquet", RandomHex(outside.random, 16));
   DS_ASSIGN_OR_RETURN(std::optional<DataFile> file,
@@ -104,7 +98,7 @@ Result<std::optional<CommittedSnapshot>> TableImpl::AppendAsFile(ArrowStream con
                                           fmt::format("{}/{}", store->root_uri(), key)));
   if (!file) return std::optional<CommittedSnapshot>();
   Result<CommittedSnapshot> committed = CommitFiles({.files = {*std::move(file)}, .schema = std::move(schema), .base = base},
-                                                    *group, commit::PayloadKind::kManifest, interrupted);
+                                                    *group, commit::PayloadKind::kManifest, until);
   if (!committed.ok()) {
     // An open outcome keeps every file; in all other cases nothing names it and nothing ever will.
     if (committed.kind() != ErrorKind::kCommitUnknown) DropUnnamed(key);
@@ -121,7 +115,7 @@ void TableImpl::DropUnnamed(const std::string& key) {
 }
 
 Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup& group, commit::PayloadKind kind,
-                                                 const Interrupted& interrupted) {
+                                                 const commit::Until& until) {
   const iceberg::TableMetadata& metadata = staged.base->metadata;
   commit::GroupCommitter& committer_of_groups = group_committer(staged.base);
   // Large files reach the disk before the lead is taken, so that nobody waits for them.
@@ -129,15 +123,11 @@ Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup&
   commit::AppendFiles change({staged.files}, staged.schema, commit::NewChangeIds(outside.random));
   // A first schema is adopted in the same version, which only the owner's own commit can do.
   DS_ASSIGN_OR_RETURN(const std::optional<commit::Committed> alone,
-                      committer_of_groups.TryCommit(change, staged.base, group, interrupted,
+                      committer_of_groups.TryCommit(change, staged.base, group, until,
                                                     /*beside_the_leader=*/commit::IsSchemaless(metadata)));
   if (alone) {
     Remember(alone->version);
-    const Snapshot& snapshot = *alone->version->metadata.snapshots.back();
-    return CommittedSnapshot{.version = alone->version->number,
-                             .snapshot_id = snapshot.snapshot_id,
-                             .sequence_number = snapshot.sequence_number,
-                             .timestamp_ms = snapshot.timestamp_ms};
+    return FromReply(commit::ReplyFor(alone->version->number, *alone->version->metadata.snapshots.back()));
   }
   const iceberg::PartitionSpec* const spec = metadata.FindSpec(metadata.default_spec_id);
   DS_CHECK(spec != nullptr);
@@ -152,7 +142,7 @@ Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup&
   Result<commit::Appended> appended =
       !synced.ok() ? Result<commit::Appended>(std::move(synced).error())
                    : committer_of_groups.Append(LabelFor(kind, metadata, made.written.line.added_rows_count), payload,
-                                                staged.base, interrupted);
+                                                staged.base, until);
   if (appended.ok() && !appended->replan) return FromReply(appended->reply);
   if (appended.ok() || appended.kind() != ErrorKind::kCommitUnknown) DropUnnamed(made.file.key);
   if (!appended.ok()) return std::move(appended).error();

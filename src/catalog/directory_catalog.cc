@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "catalog/history.h"
 #include "catalog/version_names.h"
 
 namespace datashard::catalog {
@@ -169,12 +170,15 @@ Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
       DS_ASSIGN_OR_RETURN(newest, ReadHead(head));
     }
   }
-  if (newest->metadata.table_uuid != known->metadata.table_uuid) {
-    return Corruption("the table at {} was replaced: its uuid was {}, now it is {}; open it again", store_->root_uri(),
-                      known->metadata.table_uuid, newest->metadata.table_uuid)
-        .About(ErrorSubject::kTable);
-  }
+  DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, *newest));
   return newest;
+}
+
+Status DirectoryCatalog::CheckSameTable(std::string_view table_uuid, const Version& found) const {
+  if (found.metadata.table_uuid == table_uuid) return {};
+  return Corruption("the table at {} was replaced: its uuid was {}, now it is {}; open it again", store_->root_uri(),
+                    table_uuid, found.metadata.table_uuid)
+      .About(ErrorSubject::kTable);
 }
 
 Result<Published> DirectoryCatalog::Settle(const Prepared& prepared) const {
@@ -223,7 +227,8 @@ Result<DirectoryCatalog::Prepared> DirectoryCatalog::Prepare(int64_t number, ice
   return prepared;
 }
 
-Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const VersionPtr& base) {
+Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const VersionPtr& base,
+                                            const std::function<void()>& alive) {
   const int64_t number = prepared.version->number;
   const std::string gzip_key = GzipVersionKey(number);
   const Result<ObjectInfo> other_spelling = store_->Head(gzip_key);
@@ -232,7 +237,7 @@ Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const Vers
   // A checksum left behind by a Hadoop writer that crashed makes Spark refuse the new file.
   DS_RETURN_IF_ERROR(store_->Delete(ChecksumKey(prepared.version->key)));
   if (prepared.beside_others && base && !IsSettled(*base)) {
-    DS_RETURN_IF_ERROR(foreign_writers_.Await());
+    DS_RETURN_IF_ERROR(foreign_writers_.Await(alive));
     DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*base));
     if (!still_there) return Published::kLost;
   }
@@ -249,7 +254,7 @@ Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const Vers
                          "differently; let all writers use write.metadata.compression-codec=none",
                          store_->root_uri(), prepared.version->key, gzip_key);
   }
-  Result<Published> confirmed = Confirm(prepared, base);
+  Result<Published> confirmed = Confirm(prepared, base, alive);
   if (!confirmed.ok()) return OutcomeOpen(std::move(confirmed).error(), store_->root_uri(), prepared.version->key);
   return confirmed;
 }
@@ -263,21 +268,21 @@ Result<bool> DirectoryCatalog::BaseStillThere(const Version& base) const {
 }
 
 bool DirectoryCatalog::IsSettled(const Version& version) const {
-  std::lock_guard lock(mutex_);
-  return version.object && version.object == settled_;
+  return version.object && version.object == *settled_.Lock();
 }
 
 // Two ways to be wrong although the create has succeeded. (1) The number was not new: a writer that was stopped on an old
 // base while the table went on by so many versions that the names behind its base were removed creates such a name again,
 // and no later version contains it. (2) A Hadoop catalog renames its version over ours.
-Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const VersionPtr& base) {
+Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const VersionPtr& base,
+                                            const std::function<void()>& alive) {
   // Bodies are dropped in ascending order, long before names: while the base has its body, its successor was never removed.
   bool holds = false;
   if (base) {
     DS_ASSIGN_OR_RETURN(holds, BaseStillThere(*base));
   }
   if (prepared.beside_others) {
-    DS_RETURN_IF_ERROR(foreign_writers_.Await());
+    DS_RETURN_IF_ERROR(foreign_writers_.Await(alive));
     DS_ASSIGN_OR_RETURN(const bool ours, prepared.version->object->StillNamed());
     holds = holds && ours;
   }
@@ -285,10 +290,7 @@ Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const Vers
   if (!holds) {
     DS_ASSIGN_OR_RETURN(published, Trace(prepared, base));
   }
-  if (published == Published::kWon && prepared.beside_others) {
-    std::lock_guard lock(mutex_);
-    settled_ = prepared.version->object;
-  }
+  if (published == Published::kWon && prepared.beside_others) *settled_.Lock() = prepared.version->object;
   return published;
 }
 
@@ -297,23 +299,14 @@ Result<Published> DirectoryCatalog::Trace(const Prepared& prepared, const Versio
   DS_ASSIGN_OR_RETURN(const bool ours_there, ours.object->StillNamed());
   DS_ASSIGN_OR_RETURN(const VersionPtr head, Load());
   if (ours_there && head->number == ours.number) return Published::kWon;
-  Standing standing = StandingOf(ours.metadata, head->metadata);
+  Standing standing = StandingOf(ours.metadata, base ? &base->metadata : nullptr, head->metadata);
   if (standing == Standing::kUnsaid) {
-    // The head's snapshots begin after ours. Names tell as much as they can: they are removed in ascending order.
-    bool base_named = true;
-    if (base) {
-      DS_ASSIGN_OR_RETURN(base_named, Exists(base->number));
-    }
-    const int64_t ahead = head->number - ours.number;
-    if (base_named && ahead >= 0 && ahead < old_versions_.limits().names / 2) {
-      standing = Standing::kIncluded;
-    } else if (!base_named && ours_there) {
-      standing = Standing::kExcluded;
-    } else {
-      return CommitUnknown("{}/{} was published by a writer that was then stopped for so long that the table's history no "
-                           "longer says whether it counts; keep every file and look for the rows",
-                           store_->root_uri(), ours.key);
-    }
+    DS_ASSIGN_OR_RETURN(standing, StandingByNames(prepared, base, {.ours_there = ours_there, .head = *head}));
+  }
+  if (standing == Standing::kUnsaid) {
+    return CommitUnknown("{}/{} was published by a writer that was then stopped for so long that the table's history no "
+                         "longer says whether it counts; keep every file and look for the rows",
+                         store_->root_uri(), ours.key);
   }
   if (standing == Standing::kIncluded) return Published::kWon;
   if (ours_there) {
@@ -323,6 +316,32 @@ Result<Published> DirectoryCatalog::Trace(const Prepared& prepared, const Versio
     outside_.metrics.Add("datashard_foreign_replacements_total", 1);
   }
   return Published::kLost;
+}
+
+/// What the head's window does not tell: from the archive behind it, then from names.
+Result<Standing> DirectoryCatalog::StandingByNames(const Prepared& prepared, const VersionPtr& base, Sight sight) const {
+  const Version& ours = *prepared.version;
+  if (const Snapshot* const added = AddedSnapshot(ours.metadata, base ? &base->metadata : nullptr)) {
+    DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> archived,
+                        FindSnapshotById(*store_, sight.head.metadata, added->snapshot_id));
+    if (archived) return Standing::kIncluded;
+  }
+  if (!sight.ours_there) {
+    const Result<ObjectInfo> under_our_name = store_->Head(ours.key);
+    if (!under_our_name.ok() && under_our_name.kind() != ErrorKind::kNotFound) return under_our_name.error();
+    // A body that is not ours: a Hadoop catalog's, renamed over it.
+    if (under_our_name.ok() && !IsTombstone(*under_our_name)) return Standing::kExcluded;
+    // Whose body it was that has been dropped since, no name tells.
+    if (prepared.beside_others) return Standing::kUnsaid;
+  }
+  // Names are removed in ascending order.
+  bool base_named = true;
+  if (base) {
+    DS_ASSIGN_OR_RETURN(base_named, Exists(base->number));
+  }
+  const int64_t ahead = sight.head.number - ours.number;
+  if (base_named && ahead >= 0 && ahead < old_versions_.limits().names / 2) return Standing::kIncluded;
+  return !base_named && sight.ours_there ? Standing::kExcluded : Standing::kUnsaid;
 }
 
 void DirectoryCatalog::DropOldVersions(int64_t head) {

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
+#include "base/fork.h"
 #include "base/outside.h"
 #include "catalog/foreign_writers.h"
 #include "catalog/old_versions.h"
@@ -46,6 +48,9 @@ class DirectoryCatalog {
   /// Errors as Load; also kCorruption if the table at this place is another one by now.
   Result<VersionPtr> Refresh(const VersionPtr& known) const;
 
+  /// Is what was found the table `table_uuid`? Errors: kCorruption (kTable).
+  Status CheckSameTable(std::string_view table_uuid, const Version& found) const;
+
   /// The next version, whole but without its name.
   struct Prepared {
     VersionPtr version;
@@ -60,10 +65,11 @@ class DirectoryCatalog {
   /// Gives a prepared version its name. Its group, and so everything the version names, must be synced. A lost answer is
   /// settled by reading the version back. May wait for foreign writers, some 5 s at most for each (ForeignWriters::Await).
   /// \param base  what it was planned on; null for the first version.
+  /// \param alive  called now and then while it waits for them.
   /// \return kWon: prepared.version is published, durably; kLost: another writer has that number, or the base was an old
   /// one and its successor's name had been removed: plan again, nothing of ours is visible.
   /// Errors: kCommitUnknown: delete nothing; any other: certainly not published.
-  Result<Published> Publish(const Prepared& prepared, const VersionPtr& base);
+  Result<Published> Publish(const Prepared& prepared, const VersionPtr& base, const std::function<void()>& alive = {});
   /// Does the name of `base` still lead to the body that was read or published: neither dropped, removed nor replaced?
   /// Cost: one look at the name.
   Result<bool> BaseStillThere(const Version& base) const;
@@ -82,19 +88,23 @@ class DirectoryCatalog {
   Result<VersionPtr> ReadHead(int64_t head) const;
   Result<Published> Settle(const Prepared& prepared) const;
   /// Does a version that was just created count?
-  Result<Published> Confirm(const Prepared& prepared, const VersionPtr& base);
+  Result<Published> Confirm(const Prepared& prepared, const VersionPtr& base, const std::function<void()>& alive);
   /// The same where the base or our own version is not in its place any more: looks for it in the newest version, and
   /// takes it back where it is a stray.
   Result<Published> Trace(const Prepared& prepared, const VersionPtr& base);
+  struct Sight {
+    bool ours_there = false;
+    const Version& head;
+  };
+  Result<Standing> StandingByNames(const Prepared& prepared, const VersionPtr& base, Sight sight) const;
   bool IsSettled(const Version& version) const;
 
   std::shared_ptr<ObjectStore> store_;
   Outside outside_;
   OldVersions old_versions_;
   ForeignWriters foreign_writers_;
-  mutable std::mutex mutex_;
   /// Our own last version: no foreign writer can replace it any more, so it is a base that needs no look.
-  std::shared_ptr<NamedObject> settled_;
+  mutable PerProcess<std::shared_ptr<NamedObject>> settled_;
 };
 
 }  // namespace datashard::catalog

@@ -89,6 +89,11 @@ Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata) {
   return settings;
 }
 
+Result<Until> UntilOf(const iceberg::TableMetadata& metadata, Clock& clock, std::function<Status()> interrupted) {
+  DS_ASSIGN_OR_RETURN(const CommitSettings settings, SettingsOf(metadata));
+  return Until{.deadline = clock.Monotonic() + settings.timeout, .interrupted = std::move(interrupted)};
+}
+
 Committer::Committer(std::shared_ptr<ObjectStore> store, catalog::DirectoryCatalog& catalog, Outside outside)
     : store_(std::move(store)), catalog_(catalog), outside_(outside) {}
 
@@ -98,9 +103,9 @@ Result<Base> Committer::LoadBase(catalog::VersionPtr version) const {
   const Snapshot* current = metadata.current_snapshot();
   if (current == nullptr) return base;
   {
-    std::lock_guard lock(mutex_);
-    if (current->manifest_list == remembered_list_) {
-      base.manifests = remembered_manifests_;
+    const auto remembered = remembered_.Lock();
+    if (current->manifest_list == remembered->list_uri) {
+      base.manifests = remembered->manifests;
       return base;
     }
   }
@@ -109,9 +114,7 @@ Result<Base> Committer::LoadBase(catalog::VersionPtr version) const {
 }
 
 void Committer::RememberManifests(const std::string& list_uri, std::vector<ManifestFile> manifests) {
-  std::lock_guard lock(mutex_);
-  remembered_list_ = list_uri;
-  remembered_manifests_ = std::move(manifests);
+  *remembered_.Lock() = {.list_uri = list_uri, .manifests = std::move(manifests)};
 }
 
 Draft Committer::DraftOn(const Base& base, int64_t attempt) const {
@@ -137,7 +140,8 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
                                     const CommitOptions& options) {
   DS_ASSIGN_OR_RETURN(const CommitSettings settings, SettingsOf(known->metadata));
   if (settings.leave_to_os) group.LeaveToOs();
-  const auto deadline = outside_.clock.Monotonic() + settings.timeout;
+  const Until until = options.until.value_or(
+      Until{.deadline = outside_.clock.Monotonic() + settings.timeout, .interrupted = {}});
   CommitFiles files(*store_, group);
   const auto give_up = [&](Error error) -> Error {
     files.DropAll();
@@ -146,6 +150,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
 
   for (int64_t attempt = 1;; ++attempt) {
     outside_.metrics.Add("datashard_commit_attempts_total", 1);
+    if (options.alive) options.alive();
     Stopwatch watch(outside_);
     if (attempt > 1 || !options.known_is_newest) {
       Result<catalog::VersionPtr> newest = catalog_.Refresh(known);
@@ -178,7 +183,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
     if (Status synced = group.Sync(); !synced.ok()) return give_up(std::move(synced).error());
     watch.Lap("datashard_commit_sync_seconds");
 
-    const Result<catalog::Published> published = catalog_.Publish(*prepared, known);
+    const Result<catalog::Published> published = catalog_.Publish(*prepared, known, options.alive);
     if (!published.ok()) {
       if (published.kind() == ErrorKind::kCommitUnknown) return published.error();
       return give_up(published.error());
@@ -201,10 +206,10 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
 
     files.DropBound();
     outside_.metrics.Add("datashard_commit_conflicts_total", 1);
-    if (options.interrupted) {
-      if (Status go_on = options.interrupted(); !go_on.ok()) return give_up(std::move(go_on).error());
+    if (until.interrupted) {
+      if (Status go_on = until.interrupted(); !go_on.ok()) return give_up(std::move(go_on).error());
     }
-    if (outside_.clock.Monotonic() >= deadline) {
+    if (outside_.clock.Monotonic() >= until.deadline) {
       return give_up(Conflict("append to {}: lost {} races for the next version in {} s; nothing was committed. Try "
                               "again, or raise table property {}",
                               store_->root_uri(), attempt,

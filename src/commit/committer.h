@@ -6,10 +6,11 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/fork.h"
 #include "base/outside.h"
 #include "catalog/directory_catalog.h"
 #include "commit/change.h"
@@ -30,11 +31,21 @@ struct CommitSettings {
 /// Errors: kInvalidArgument for any other value, and for any property of commits that says what it cannot.
 Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata);
 
+/// What ends a caller's wait. One for everything that one append does.
+struct Until {
+  std::chrono::microseconds deadline;  ///< of Clock::Monotonic
+  std::function<Status()> interrupted;  ///< asked now and then; its error ends the wait
+};
+/// From now on for as long as the table says. Errors: as SettingsOf.
+Result<Until> UntilOf(const iceberg::TableMetadata& metadata, Clock& clock, std::function<Status()> interrupted);
+
 struct CommitOptions {
   /// `known` is very likely the newest: the first attempt builds on it without a look.
   bool known_is_newest = false;
-  /// Asked between attempts; its error ends the commit, nothing published.
-  std::function<Status()> interrupted;
+  /// Looked at between attempts; then nothing is published. None: the table's time-out.
+  std::optional<Until> until = {};
+  /// Called before every attempt and while foreign writers are waited for, every ForeignWriters::kLookMax at least.
+  std::function<void()> alive = {};
 };
 
 /// What a commit has published.
@@ -67,9 +78,11 @@ class Committer {
  private:
   Draft DraftOn(const Base& base, int64_t attempt) const;
 
-  mutable std::mutex mutex_;
-  std::string remembered_list_;  // the list's URI
-  std::vector<ManifestFile> remembered_manifests_;
+  struct Remembered {
+    std::string list_uri;
+    std::vector<ManifestFile> manifests;
+  };
+  mutable PerProcess<Remembered> remembered_;
   std::shared_ptr<ObjectStore> store_;
   catalog::DirectoryCatalog& catalog_;
   Outside outside_;

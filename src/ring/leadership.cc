@@ -98,7 +98,7 @@ void Leadership::Answer(const Submission& submission, SlotState state, const Rep
   if (header.word.compare_exchange_strong(waiting, answered)) view.Wake(submission.slot);
 }
 
-void Leadership::CountGroup() {
+void Leadership::ShowLife() {
   if (IsOurs()) ring_->view_->shared.header.groups.fetch_add(1);
 }
 

@@ -5,25 +5,12 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
+#include "base/fork.h"
 #include "datashard/result.h"
 #include "ring/ring_file.h"
 
 namespace datashard::ring {
-
-/// No thread of this process forks while one exists: a descriptor that a child inherits without knowing it would keep our locks
-/// alive after our death. Held while descriptors are opened, and not for longer.
-class ForkHold {
- public:
-  ForkHold();
-  ~ForkHold();
-  ForkHold(const ForkHold&) = delete;
-  ForkHold& operator=(const ForkHold&) = delete;
-};
-
-/// Rises in the child with every fork. What was locked under another number belongs to another process.
-uint64_t ForkCount();
 
 class Lock {
  public:
@@ -44,6 +31,11 @@ class Lock {
 /// Callable from several threads.
 class Locks {
  public:
+  /// To be called before the first ForkHold under which one is made: registering a handler while forks are held back would
+  /// deadlock with a fork.
+  static void WatchForks();
+  /// The hold began before `descriptor` was opened: a child that inherits it without knowing it would keep our locks alive after
+  /// our death.
   Locks(const ForkHold&, RingFile file, Descriptor descriptor);
   ~Locks();
   Locks(const Locks&) = delete;
@@ -55,6 +47,8 @@ class Locks {
   void Release(Lock lock);
   /// By anybody, here or elsewhere. True where that cannot be found out.
   bool IsTaken(Lock lock);
+
+  const RingFile& file() const { return file_; }
 
   /// In a fork child: closes what it inherited. Only calls what may be called there.
   void ForgetAfterFork();

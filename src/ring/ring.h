@@ -124,8 +124,8 @@ class Leadership {
   int CountWaiting() const;
   /// Tells the owner, if the slot still waits with this seq, and wakes it. `state` is kAck or one after it.
   void Answer(const Submission& submission, SlotState state, const Reply& reply = {});
-  /// Counts a group: waiters see that somebody gets on.
-  void CountGroup();
+  /// Waiters see that somebody gets on: after each group, and in between where one takes long.
+  void ShowLife();
 
  private:
   friend class Ring;
@@ -168,7 +168,8 @@ class Ring {
   /// Has a version with marks of this ring been published? Then a table without them means that this ring was fenced.
   bool registered() const;
   void MarkRegistered();
-  /// True after a leader closed it (a name whose sync failed); then nothing may be acknowledged through it any more.
+  /// True after a leader closed it (a name whose sync failed); then nothing may be acknowledged through it any more. Whoever
+  /// opens the place after that finds or makes another ring, and those who have this one open should do so at their next use.
   bool closed() const;
   void Close();
 
@@ -183,7 +184,7 @@ class Ring {
   std::optional<Leadership> TryLead();
   /// Takes the chores if nobody has them. Never waits.
   std::optional<Chores> TryChores();
-  /// Groups published so far by any leader.
+  /// Rises with every group that any leader publishes, and while one shows that it lives.
   uint64_t groups() const;
   /// The present term. A waiter that has seen no progress for seconds deposes the leader of that term: others may lead from
   /// now on beside it, which is safe. No effect where the term has changed already.

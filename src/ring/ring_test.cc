@@ -226,7 +226,7 @@ TEST_F(RingTest, ADeposedLeaderGoesOnBesideTheNext) {
     EXPECT_FALSE(second->TryLead().has_value());
     next.Answer(next.Take().at(0), SlotState::kAck, {.version = 12});
     old.Answer(copy, SlotState::kRetry, {.version = 99});
-    old.CountGroup();
+    old.ShowLife();
   }
   EXPECT_EQ(slot.state(), SlotState::kAck);
   EXPECT_EQ(slot.reply().version, 12);
@@ -406,7 +406,7 @@ TEST_F(RingTest, AMemoryFullOfGarbageKillsNobody) {
     EXPECT_THAT(taken, testing::IsEmpty());
     (void)lead.CountWaiting();
     lead.Answer({.slot = slot.index(), .seq = slot.seq(), .label = {}, .payload = {}}, SlotState::kAck);
-    lead.CountGroup();
+    lead.ShowLife();
     (void)slot.state();
     (void)slot.reply();
     slot.Wait(microseconds(10));

@@ -288,6 +288,33 @@ TEST_F(WatchTest, AForkChildDoesNotTakeItsParentsEvents) {
   EXPECT_THAT(Seen(), ElementsAre("m/a.x", "m/b.x"));
 }
 
+TEST_F(WatchTest, AllWatchesOfAProcessShareOneQueue) {
+  const auto queues = [] {
+    std::error_code ignored;
+    return std::ranges::count_if(fs::directory_iterator("/proc/self/fd"), [&](const fs::directory_entry& entry) {
+      return fs::read_symlink(entry.path(), ignored) == "anon_inode:inotify";
+    });
+  };
+  EXPECT_EQ(queues(), 0);
+  std::vector<std::unique_ptr<NameWatch>> watches;
+  for (int i = 0; i < 300; ++i) {
+    const std::string key = fmt::format("d{}", i / 2);
+    ASSERT_THAT(store_->Replace(key + "/a.x", "1"), IsOk());
+    watches.push_back(store_->WatchNames(key, [i](std::string_view name) { return name.ends_with(i % 2 == 0 ? ".x" : ".y"); }));
+    EXPECT_EQ(watches.back()->Matching().value().size(), i % 2 == 0 ? 1u : 0u);
+  }
+  ASSERT_THAT(store_->Replace("d7/b.y", "1"), IsOk());
+  ASSERT_THAT(store_->Delete("d7/a.x"), IsOk());
+  EXPECT_THAT(watches[14]->Matching().value(), testing::IsEmpty()) << "another watch had read the events";
+  EXPECT_THAT(watches[15]->Matching().value(), ElementsAre("d7/b.y"));
+  watches[15].reset();
+  ASSERT_THAT(store_->Replace("d7/c.x", "1"), IsOk());
+  EXPECT_THAT(watches[14]->Matching().value(), ElementsAre("d7/c.x")) << "the directory is still followed for the other one";
+  EXPECT_EQ(queues(), 1);
+  watches.clear();
+  EXPECT_EQ(queues(), 0);
+}
+
 TEST_F(WatchTest, WithoutAQueueTheDirectoryIsLookedThrough) {
   Refusing({{.number = SYS_inotify_init1, .error = EMFILE}}, [&] {
     EXPECT_THAT(Seen(), testing::IsEmpty());

@@ -22,17 +22,6 @@ CommittedSnapshot FromReply(const ring::Reply& reply) {
           .timestamp_ms = reply.timestamp_ms};
 }
 
-bool WantsRing(const iceberg::TableMetadata& metadata) {
-  const auto wish = metadata.properties.find(std::string(kGroupCommitProperty));
-  return wish == metadata.properties.end() || wish->second != "off";
-}
-
-Result<std::unique_ptr<ring::Ring>> OpenRing(const ObjectStore& store, std::string_view table_uuid) {
-  DS_ASSIGN_OR_RETURN(const std::string root, PathOfUri(store.root_uri()));
-  DS_ASSIGN_OR_RETURN(const ring::RingPlace place, ring::PlaceOf(table_uuid, root + "/metadata"));
-  return ring::Ring::Open(place);
-}
-
 ring::Label LabelFor(commit::PayloadKind kind, const iceberg::TableMetadata& metadata, int64_t rows) {
   return {.kind = static_cast<int32_t>(kind),
           .schema_id = metadata.current_schema_id,
@@ -43,34 +32,28 @@ ring::Label LabelFor(commit::PayloadKind kind, const iceberg::TableMetadata& met
 }  // namespace
 
 commit::GroupCommitter& TableImpl::group_committer(const catalog::VersionPtr& known) {
-  std::call_once(group_once_, [&] {
-    // Only a store on a directory of this host has one; simulations and buckets publish append by append.
-    const bool has_ring = surroundings_ != nullptr && WantsRing(known->metadata);
-    Result<std::unique_ptr<ring::Ring>> ring = nullptr;
-    if (has_ring) ring = OpenRing(*store, known->metadata.table_uuid);
-    if (!ring.ok()) {
-      outside.log.Write(LogLevel::kWarning,
-                        fmt::format("appends to {} are committed one by one, which is slower: {}", store->root_uri(),
-                                    ring.error().ToString()));
-    }
-    if (surroundings_ != nullptr) {
-      const auto make_merger = [store = store, outside = outside, has_ring, uuid = known->metadata.table_uuid](Metrics& metrics) {
-        Result<std::unique_ptr<ring::Ring>> own = nullptr;
-        if (has_ring) own = OpenRing(*store, uuid);
-        return std::make_unique<SmallFileMerger>(store, Outside{outside.clock, outside.random, metrics, outside.log},
-                                                 own.ok() ? std::move(own).value() : nullptr);
-      };
-      merges_ = std::make_unique<BackgroundMerges>(make_merger, outside.log);
-    }
-    group_ = std::make_unique<commit::GroupCommitter>(store, committer, outside, ring.ok() ? std::move(ring).value() : nullptr);
-    group_made_.store(group_.get());
-  });
-  return *group_;
+  const auto group = group_.Lock();
+  if (*group == nullptr) {
+    *group = std::make_unique<commit::GroupCommitter>(store, committer, outside, RingOpener(known->metadata));
+  }
+  return **group;
+}
+
+/// None where each append is to publish for itself. Only a store on a directory of this host has a ring, not a simulated one.
+commit::OpenRing TableImpl::RingOpener(const iceberg::TableMetadata& metadata) const {
+  const auto wish = metadata.properties.find(std::string(kGroupCommitProperty));
+  const bool wanted = wish == metadata.properties.end() || wish->second != "off";
+  if (!wanted || surroundings_ == nullptr) return {};
+  return [store = store, table_uuid = metadata.table_uuid]() -> Result<std::unique_ptr<ring::Ring>> {
+    DS_ASSIGN_OR_RETURN(const std::string root, PathOfUri(store->root_uri()));
+    DS_ASSIGN_OR_RETURN(const ring::RingPlace place, ring::PlaceOf(table_uuid, root + "/metadata"));
+    return ring::Ring::Open(place);
+  };
 }
 
 void TableImpl::MergeLater() {
   if (merges_ == nullptr) return;
-  const catalog::VersionPtr newest = group_->newest();
+  const catalog::VersionPtr newest = Known();
   const Snapshot* const current = newest == nullptr ? nullptr : newest->metadata.current_snapshot();
   if (current != nullptr) merges_->AfterCommit(*current);
 }
@@ -90,17 +73,18 @@ Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, con
   }
   if (!chosen.ok()) return std::move(chosen).error();
   Schema schema = *std::move(chosen);
+  DS_ASSIGN_OR_RETURN(const commit::Until until, commit::UntilOf(base->metadata, outside.clock, interrupted));
 
   for (;;) {
     DS_ASSIGN_OR_RETURN(ArrowStream conformed, data::ConformRows(std::move(rows), schema));
     const bool adopts = commit::IsSchemaless(base->metadata);
     DS_ASSIGN_OR_RETURN(data::EncodedRows encoded,
                         data::EncodeRows(std::move(conformed), schema, adopts ? 0 : ring::kLargePayloadBytes));
-    if (encoded.too_large) return AppendAsFile(*std::move(encoded.too_large), std::move(schema), base, interrupted);
+    if (encoded.too_large) return AppendAsFile(*std::move(encoded.too_large), std::move(schema), base, until);
     if (encoded.row_count == 0) return std::optional<CommittedSnapshot>();
     DS_ASSIGN_OR_RETURN(const commit::Appended appended,
                         group_committer(base).Append(LabelFor(commit::PayloadKind::kRows, base->metadata, encoded.row_count),
-                                                     encoded.bytes, base, interrupted));
+                                                     encoded.bytes, base, until));
     if (!appended.replan) {
       MergeLater();
       return std::optional(FromReply(appended.reply));
@@ -115,7 +99,7 @@ Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, con
 
 Result<std::optional<CommittedSnapshot>> TableImpl::AppendAsFile(ArrowStream conformed, Schema schema,
                                                                  const catalog::VersionPtr& base,
-                                                                 const Interrupted& interrupted) {
+                                                                 const commit::Until& until) {
   const std::unique_ptr<WriteGroup> group = store->NewWriteGroup();
   const std::string key = fmt::format("data/auto_{}.parquet", RandomHex(outside.random, 16));
   DS_ASSIGN_OR_RETURN(std::optional<DataFile> file,
@@ -123,7 +107,7 @@ Result<std::optional<CommittedSnapshot>> TableImpl::AppendAsFile(ArrowStream con
                                           fmt::format("{}/{}", store->root_uri(), key)));
   if (!file) return std::optional<CommittedSnapshot>();
   Result<CommittedSnapshot> committed = CommitFiles({.files = {*std::move(file)}, .schema = std::move(schema), .base = base},
-                                                    *group, commit::PayloadKind::kManifest, interrupted);
+                                                    *group, commit::PayloadKind::kManifest, until);
   if (!committed.ok()) {
     // An open outcome keeps every file; in all other cases nothing names it and nothing ever will.
     if (committed.kind() != ErrorKind::kCommitUnknown) DropUnnamed(key);
@@ -140,7 +124,7 @@ void TableImpl::DropUnnamed(const std::string& key) {
 }
 
 Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup& group, commit::PayloadKind kind,
-                                                 const Interrupted& interrupted) {
+                                                 const commit::Until& until) {
   const iceberg::TableMetadata& metadata = staged.base->metadata;
   commit::GroupCommitter& committer_of_groups = group_committer(staged.base);
   DS_ASSIGN_OR_RETURN(const commit::CommitSettings settings, commit::SettingsOf(metadata));
@@ -150,16 +134,12 @@ Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup&
   commit::AppendFiles change({staged.files}, staged.schema, commit::NewChangeIds(outside.random));
   // A first schema is adopted in the same version, which only the owner's own commit can do.
   DS_ASSIGN_OR_RETURN(const std::optional<commit::Committed> alone,
-                      committer_of_groups.TryCommit(change, staged.base, group, interrupted,
+                      committer_of_groups.TryCommit(change, staged.base, group, until,
                                                     /*beside_the_leader=*/commit::IsSchemaless(metadata)));
   if (alone) {
     Remember(alone->version);
     MergeLater();
-    const Snapshot& snapshot = *alone->version->metadata.snapshots.back();
-    return CommittedSnapshot{.version = alone->version->number,
-                             .snapshot_id = snapshot.snapshot_id,
-                             .sequence_number = snapshot.sequence_number,
-                             .timestamp_ms = snapshot.timestamp_ms};
+    return FromReply(commit::ReplyFor(alone->version->number, *alone->version->metadata.snapshots.back()));
   }
   const iceberg::PartitionSpec* const spec = metadata.FindSpec(metadata.default_spec_id);
   DS_CHECK(spec != nullptr);
@@ -174,7 +154,7 @@ Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup&
   Result<commit::Appended> appended =
       !synced.ok() ? Result<commit::Appended>(std::move(synced).error())
                    : committer_of_groups.Append(LabelFor(kind, metadata, made.written.line.added_rows_count), payload,
-                                                staged.base, interrupted);
+                                                staged.base, until);
   if (appended.ok() && !appended->replan) {
     MergeLater();
     return FromReply(appended->reply);

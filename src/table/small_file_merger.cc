@@ -35,15 +35,14 @@ int64_t FilesOf(const std::vector<ManifestFile>& manifests) {
 
 }  // namespace
 
-SmallFileMerger::SmallFileMerger(std::shared_ptr<ObjectStore> store, Outside outside, std::unique_ptr<ring::Ring> ring,
+SmallFileMerger::SmallFileMerger(std::shared_ptr<ObjectStore> store, Outside outside, commit::OpenRing open_ring,
                                  commit::MergeLimits limits)
     : store_(std::move(store)),
       outside_(outside),
       limits_(limits),
       catalog_(store_, outside),
       committer_(store_, catalog_, outside),
-      ring_(ring.get()),
-      group_(store_, committer_, outside, std::move(ring)),
+      group_(store_, committer_, outside, std::move(open_ring)),
       seen_(limits) {}
 
 Result<SmallFileMerger::Outcome> SmallFileMerger::MergeOnce(const std::function<bool()>& stopped) {
@@ -53,8 +52,8 @@ Result<SmallFileMerger::Outcome> SmallFileMerger::MergeOnce(const std::function<
   Outcome outcome{.next_look_files = FilesOf(base.manifests) + kFilesBetweenLooks};
   if (!may_merge || commit::IsSchemaless(known_->metadata) || commit::HasDeletes(base.manifests)) return outcome;
   if (commit::HasRecentForeignCommit(known_->metadata, outside_.clock.Now())) return outcome;
-  const std::optional<ring::Chores> chores = ring_ == nullptr ? std::nullopt : ring_->TryChores();
-  if (ring_ != nullptr && !chores) return outcome;
+  const std::optional<commit::HeldChores> chores = group_.TryChores();
+  if (!chores && group_.has_ring()) return outcome;
 
   seen_.KeepOnly(base.manifests);
   DS_ASSIGN_OR_RETURN(commit::SmallFiles small,
@@ -126,10 +125,11 @@ Result<bool> SmallFileMerger::Publish(commit::MergeFiles& change, WriteGroup& gr
     if (++races_lost < kRacesLostMax) return {};
     return Conflict("the merge of small files lost {} races for the next version", races_lost);
   };
+  DS_ASSIGN_OR_RETURN(const commit::Until until, commit::UntilOf(known_->metadata, outside_.clock, go_on));
   for (int tries = 0; tries < kLeadTriesMax; ++tries) {
     if (stopped()) return Stopped();
     Result<std::optional<commit::Committed>> committed =
-        group_.TryCommit(change, known_, group, go_on, /*beside_the_leader=*/false);
+        group_.TryCommit(change, known_, group, until, /*beside_the_leader=*/false);
     if (!committed.ok()) {
       if (committed.kind() == ErrorKind::kConflict) return false;
       return std::move(committed).error();

@@ -15,7 +15,6 @@
 #include "commit/group_committer.h"
 #include "commit/merge_files.h"
 #include "commit/small_files.h"
-#include "ring/ring.h"
 #include "storage/object_store.h"
 
 namespace datashard {
@@ -23,8 +22,8 @@ namespace datashard {
 /// One thread at a time. Borrows what `outside` names.
 class SmallFileMerger {
  public:
-  /// \param ring  the table's, opened for this object; none: merges do not know of each other, and race with appends.
-  SmallFileMerger(std::shared_ptr<ObjectStore> store, Outside outside, std::unique_ptr<ring::Ring> ring,
+  /// \param open_ring  joins the table's ring; none: merges do not know of each other, and race with appends.
+  SmallFileMerger(std::shared_ptr<ObjectStore> store, Outside outside, commit::OpenRing open_ring,
                   commit::MergeLimits limits = {});
 
   struct Outcome {
@@ -51,7 +50,6 @@ class SmallFileMerger {
   const commit::MergeLimits limits_;
   catalog::DirectoryCatalog catalog_;
   commit::Committer committer_;
-  ring::Ring* const ring_;  // group_'s
   commit::GroupCommitter group_;
   commit::SeenManifests seen_;
   catalog::VersionPtr known_;

@@ -33,19 +33,16 @@ Error SchemaDiffers(std::string_view where, const Schema& table, const Schema& g
 }  // namespace
 
 ManifestCache::Entries ManifestCache::Find(const std::string& path) const {
-  std::lock_guard lock(mutex_);
-  const auto found = by_path_.find(path);
-  return found == by_path_.end() ? nullptr : found->second;
+  const auto cached = cached_.Lock();
+  const auto found = cached->by_path.find(path);
+  return found == cached->by_path.end() ? nullptr : found->second;
 }
 
 void ManifestCache::Add(const std::string& path, Entries entries) {
-  std::lock_guard lock(mutex_);
-  if (files_ + entries->size() > kCachedFilesMax) {
-    by_path_.clear();
-    files_ = 0;
-  }
+  const auto cached = cached_.Lock();
+  if (cached->files + entries->size() > kCachedFilesMax) *cached = {};
   const size_t count = entries->size();
-  if (by_path_.emplace(path, std::move(entries)).second) files_ += count;
+  if (cached->by_path.emplace(path, std::move(entries)).second) cached->files += count;
 }
 
 TableImpl::TableImpl(std::string path, std::shared_ptr<ObjectStore> store,
@@ -55,7 +52,15 @@ TableImpl::TableImpl(std::string path, std::shared_ptr<ObjectStore> store,
       surroundings_(std::move(surroundings)),
       outside(outside),
       catalog(this->store, outside, limits),
-      committer(this->store, catalog, outside) {}
+      committer(this->store, catalog, outside) {
+  if (surroundings_ == nullptr) return;
+  const auto make_merger = [this](Metrics& metrics) {
+    const catalog::VersionPtr known = Known();
+    return std::make_unique<SmallFileMerger>(this->store, Outside{this->outside.clock, this->outside.random, metrics, this->outside.log},
+                                             known == nullptr ? commit::OpenRing() : RingOpener(known->metadata));
+  };
+  merges_ = std::make_unique<BackgroundMerges>(make_merger, outside.log);
+}
 
 Status TableImpl::Open() {
   DS_ASSIGN_OR_RETURN(catalog::VersionPtr version, catalog.Load());
@@ -67,6 +72,7 @@ Status TableImpl::Open() {
                                   "engines will not find its files",
                                   store->root_uri(), version->metadata.location));
   }
+  table_uuid_ = version->metadata.table_uuid;
   Remember(version);
   return {};
 }
@@ -85,6 +91,7 @@ Status TableImpl::Create(CreateOptions options) {
     DS_ASSIGN_OR_RETURN(const catalog::Published published, catalog.Publish(prepared, /*base=*/nullptr));
     if (published == catalog::Published::kWon) {
       catalog.AdvanceHint(1);
+      table_uuid_ = prepared.version->metadata.table_uuid;
       Remember(prepared.version);
       created = true;
       return {};
@@ -103,31 +110,35 @@ Status TableImpl::Create(CreateOptions options) {
 }
 
 catalog::VersionPtr TableImpl::Known() {
-  const commit::GroupCommitter* const group = group_made_.load();
-  catalog::VersionPtr committed = group != nullptr ? group->newest() : nullptr;
-  std::lock_guard lock(mutex_);
-  if (committed != nullptr && (current_ == nullptr || committed->number > current_->number)) current_ = std::move(committed);
-  return current_;
+  catalog::VersionPtr committed;
+  if (const auto group = group_.Lock(); *group != nullptr) committed = (*group)->newest();
+  if (committed != nullptr) Remember(committed);
+  return *current_.Lock();
 }
 
 Result<catalog::VersionPtr> TableImpl::Current() {
   const catalog::VersionPtr known = Known();
-  DS_ASSIGN_OR_RETURN(catalog::VersionPtr newest, catalog.Refresh(known));
-  if (newest != known) Remember(newest);
+  if (known != nullptr) {
+    DS_ASSIGN_OR_RETURN(catalog::VersionPtr newest, catalog.Refresh(known));
+    if (newest != known) Remember(newest);
+    return newest;
+  }
+  DS_ASSIGN_OR_RETURN(catalog::VersionPtr newest, catalog.Load());
+  DS_RETURN_IF_ERROR(catalog.CheckSameTable(table_uuid_, *newest));
+  Remember(newest);
   return newest;
 }
 
 void TableImpl::Remember(const catalog::VersionPtr& version) {
-  std::lock_guard lock(mutex_);
-  if (current_ == nullptr || version->number > current_->number) current_ = version;
+  const auto current = current_.Lock();
+  if (*current == nullptr || version->number > (*current)->number) *current = version;
 }
 
 std::map<std::string, double> TableImpl::ReadMetrics() const {
   std::map<std::string, double> sums;
   if (surroundings_ == nullptr) return sums;
   for (const auto& [name, sum] : surroundings_->metrics.Read()) sums[name] = sum;
-  // Made together with it, and before it.
-  if (group_made_.load() != nullptr) merges_->AddMetrics(sums);
+  merges_->AddMetrics(sums);
   return sums;
 }
 

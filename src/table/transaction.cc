@@ -52,9 +52,12 @@ Result<std::optional<CommittedSnapshot>> Transaction::Commit(const Interrupted& 
     Rollback();
     return std::optional<CommittedSnapshot>();
   }
+  Result<commit::Until> until = commit::UntilOf(staged_->base->metadata, impl_->outside.clock, interrupted);
   Result<CommittedSnapshot> committed =
-      impl_->CommitFiles({.files = std::move(staged_->files), .schema = std::move(*staged_->schema), .base = staged_->base},
-                         *staged_->group, commit::PayloadKind::kTransaction, interrupted);
+      !until.ok() ? Result<CommittedSnapshot>(std::move(until).error())
+                  : impl_->CommitFiles({.files = std::move(staged_->files), .schema = std::move(*staged_->schema),
+                                        .base = staged_->base},
+                                       *staged_->group, commit::PayloadKind::kTransaction, *until);
   if (!committed.ok()) {
     // An open outcome keeps every file; in all other cases nothing names them and nothing ever will.
     if (committed.kind() == ErrorKind::kCommitUnknown) staged_->keys.clear();

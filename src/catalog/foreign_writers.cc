@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kProperty = "datashard.foreign-writers";
 constexpr auto kStepFirst = std::chrono::microseconds(500);
 constexpr auto kStepMax = std::chrono::milliseconds(20);
+constexpr auto kTurnStep = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -24,6 +25,30 @@ Result<bool> MayHaveForeignWriters(const iceberg::TableMetadata& metadata) {
 
 ForeignWriters::ForeignWriters(ObjectStore& store, Outside outside)
     : store_(store), outside_(outside), watch_(store.WatchNames("metadata", IsHadoopTemporary)) {}
+
+Result<bool> ForeignWriters::GiveWay() {
+  if (watch_ == nullptr) return false;
+  DS_RETURN_IF_ERROR(watch_->Matching());
+  const NameEvent lost = watch_->Last();
+  {
+    std::lock_guard lock(mutex_);
+    if (lost.kind != NameEvent::Kind::kDeleted || lost.number == answered_ || gave_way_) return false;
+    answered_ = lost.number;
+    gave_way_ = true;
+  }
+  outside_.metrics.Add("datashard_foreign_turns_total", 1);
+  const auto start = outside_.clock.Monotonic();
+  while (watch_->Last().number == lost.number && outside_.clock.Monotonic() - start < kTurn) {
+    outside_.clock.Sleep(kTurnStep);
+    DS_RETURN_IF_ERROR(watch_->Matching());
+  }
+  return true;
+}
+
+void ForeignWriters::Won() {
+  std::lock_guard lock(mutex_);
+  gave_way_ = false;
+}
 
 Status ForeignWriters::Await() {
   if (watch_ == nullptr) return {};

@@ -24,7 +24,17 @@ class ForeignWriters {
   /// A temporary file that was not written to for so long belongs to nobody.
   static constexpr std::chrono::microseconds kPatience = std::chrono::seconds(5);
 
+  /// How long a Hadoop writer that lost a race is given to try again: it waits some 100 ms, plans, and creates its file.
+  static constexpr std::chrono::microseconds kTurn = std::chrono::milliseconds(500);
+
   ForeignWriters(ObjectStore& store, Outside outside);
+
+  /// Call before a version is created. A Hadoop writer plans for longer than we need for a version, so it would lose for
+  /// ever: when one has given up its temporary file, this waits until the next one appears, or for kTurn, and returns true.
+  /// Then it does so no more until Won. Cost where nobody else writes: one read of a queue of events. Errors: of storage.
+  Result<bool> GiveWay();
+  /// A version of ours was acknowledged: the next turn may be theirs.
+  void Won();
 
   /// Returns when no Hadoop writer can replace a version any more that existed before this call: whoever had not created
   /// his temporary file by then looks after that, and finds the version. A version that is in its place after this call
@@ -39,6 +49,8 @@ class ForeignWriters {
   const std::unique_ptr<NameWatch> watch_;  // null: this store cannot rename, so nobody replaces anything
   std::mutex mutex_;
   std::set<std::string> litter_;
+  int64_t answered_ = 0;  // the number of the last event that was given way to
+  bool gave_way_ = false;
 };
 
 }  // namespace datashard::catalog

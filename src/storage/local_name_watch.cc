@@ -48,7 +48,16 @@ class LocalNameWatch final : public NameWatch {
     return KeysOf(names_);
   }
 
+  NameEvent Last() const override {
+    const int64_t last = last_.load();
+    return {.kind = static_cast<NameEvent::Kind>(last % kKinds), .number = last / kKinds};
+  }
+
  private:
+  static constexpr int64_t kKinds = 4;
+
+  void Happened(NameEvent::Kind kind) { last_ = (last_ / kKinds + 1) * kKinds + static_cast<int64_t>(kind); }
+
   /// No descriptor where there is no such directory.
   Result<Fd> OpenDirectory() const {
     const int fd = beneath_.Open(directory_key_, O_RDONLY | O_DIRECTORY);
@@ -112,8 +121,10 @@ class LocalNameWatch final : public NameWatch {
         if (!accept_(name)) continue;
         if ((event->mask & (IN_CREATE | IN_MOVED_TO)) != 0) {
           names_.emplace(name);
+          Happened(NameEvent::Kind::kAppeared);
         } else if (const auto it = names_.find(name); it != names_.end()) {
           names_.erase(it);
+          Happened((event->mask & IN_DELETE) != 0 ? NameEvent::Kind::kDeleted : NameEvent::Kind::kRenamed);
         }
       }
       // Had there been room for one more event, there was none: what comes now came after the call began.
@@ -125,6 +136,7 @@ class LocalNameWatch final : public NameWatch {
   const std::string directory_key_;
   const NameFilter accept_;
   std::atomic<pid_t> owner_ = 0;  // the process that may read the queue
+  std::atomic<int64_t> last_ = 0;       // a NameEvent: number * kKinds + kind; no lock, for fork children
   std::mutex mutex_;
   Fd queue_;
   Names names_;

@@ -55,7 +55,10 @@ class Spark:
 
 
 class Writers:
-    """Processes that append one row after the other until told to stop; `acknowledged` are the ids of those that returned."""
+    """Processes that append one row after the other until told to stop; `acknowledged` are the ids of those that returned.
+
+    At most 100 rows a second each: every row is a file that the verdict opens, and Spark takes its time.
+    """
 
     PROGRAM = """
 import datashard, json, sys, threading
@@ -66,6 +69,7 @@ while not stop.is_set():
     table.append_records([{"id": number, "who": "ours"}])
     print(number, flush=True)
     number += 1
+    stop.wait(0.01)
 print(json.dumps(table.metrics()))
 """
 

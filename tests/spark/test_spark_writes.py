@@ -42,7 +42,8 @@ def beside_writers(spark: Spark, path: Path, processes: int, count: int) -> tupl
         moved, seconds = head_of(path) - before, time.monotonic() - start
     finally:
         writers.stop()
-    print(f"{moved} versions in {seconds:.1f} s, {moved / seconds:.0f} a second; Spark: {len(there)} appends, {len(refused)} refused")
+    print(f"{moved} versions in {seconds:.1f} s, {moved / seconds:.0f} a second, {writers.metrics['datashard_foreign_turns_total']:.0f} "
+          f"turns given; Spark: {len(there)} appends, {len(refused)} refused")
     return writers, there, refused, moved
 
 

@@ -1,6 +1,6 @@
 # The one entry point; every recipe is a script in dev/ that says what it is doing and how long it took.
 .DEFAULT_GOAL := help
-.PHONY: help setup peers build demo test test-fast test-all sim bench stress mutate tidy wheel lock clean
+.PHONY: help setup peers spark build demo test test-fast test-all sim bench stress mutate tidy wheel lock clean
 
 help:  ## list the recipes
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -10,6 +10,9 @@ setup:  ## install Debian packages and the Python environment .venv
 
 peers:  ## also install the other engines that interop tests and benchmarks talk to
 	@dev/setup.sh peers
+
+spark:  ## also install Spark (Java, 500 MB), which the tests in tests/spark talk to
+	@dev/setup.sh spark
 
 build:  ## build everything; .venv/bin/python then imports datashard
 	@dev/setup.sh
@@ -24,7 +27,7 @@ test:  ## build and run the tests (ROOM=storage: the C++ tests of one room)
 test-fast:  ## the quick tests, within a minute once built
 	@dev/test.sh fast
 
-test-all:  ## every test, the long ones too
+test-all:  ## every test, the long ones and Spark's too
 	@dev/test.sh all
 
 sim: setup  ## the simulations (SEED=17 or SEEDS=17,18 replays)

@@ -24,7 +24,10 @@ python_tests() {
   "$venv/bin/python" -m pytest -q -p no:cacheprovider "${select[@]}"
 }
 
-if [ "$scope" = fast ] || [ -n "$room" ]; then dev/setup.sh; else dev/setup.sh peers; fi
+extras=(peers)
+[ "$scope" != all ] || extras+=(spark)
+if [ "$scope" = fast ] || [ -n "$room" ]; then extras=(); fi
+dev/setup.sh "${extras[@]}"
 dev/build.sh
 failed=()
 run() {

@@ -236,10 +236,13 @@ Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const Vers
   if (other_spelling.kind() != ErrorKind::kNotFound) return other_spelling.error();
   // A checksum left behind by a Hadoop writer that crashed makes Spark refuse the new file.
   DS_RETURN_IF_ERROR(store_->Delete(ChecksumKey(prepared.version->key)));
-  if (prepared.beside_others && base && !IsSettled(*base)) {
-    DS_RETURN_IF_ERROR(foreign_writers_.Await(alive));
-    DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*base));
-    if (!still_there) return Published::kLost;
+  if (prepared.beside_others && base) {
+    DS_ASSIGN_OR_RETURN(const bool gave_way, foreign_writers_.GiveWay(alive));
+    if (gave_way || !IsSettled(*base)) {
+      DS_RETURN_IF_ERROR(foreign_writers_.Await(alive));
+      DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*base));
+      if (!still_there) return Published::kLost;
+    }
   }
 
   const Status put = prepared.object->Publish();
@@ -290,7 +293,10 @@ Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const Vers
   if (!holds) {
     DS_ASSIGN_OR_RETURN(published, Trace(prepared, base));
   }
-  if (published == Published::kWon && prepared.beside_others) *settled_.Lock() = prepared.version->object;
+  if (published == Published::kWon && prepared.beside_others) {
+    foreign_writers_.Won();
+    *settled_.Lock() = prepared.version->object;
+  }
   return published;
 }
 

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::string_view kProperty = "datashard.foreign-writers";
 constexpr auto kStepFirst = std::chrono::microseconds(500);
+constexpr auto kTurnStep = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -23,6 +24,27 @@ Result<bool> MayHaveForeignWriters(const iceberg::TableMetadata& metadata) {
 
 ForeignWriters::ForeignWriters(ObjectStore& store, Outside outside)
     : store_(store), outside_(outside), watch_(store.WatchNames("metadata", IsHadoopTemporary)) {}
+
+Result<bool> ForeignWriters::GiveWay(const std::function<void()>& alive) {
+  if (watch_ == nullptr) return false;
+  DS_RETURN_IF_ERROR(watch_->Matching());
+  const NameEvent lost = watch_->Last();
+  {
+    const auto turn = turn_.Lock();
+    if (lost.kind != NameEvent::Kind::kDeleted || lost.number == turn->answered || turn->given) return false;
+    *turn = {.answered = lost.number, .given = true};
+  }
+  outside_.metrics.Add("datashard_foreign_turns_total", 1);
+  const auto start = outside_.clock.Monotonic();
+  while (watch_->Last().number == lost.number && outside_.clock.Monotonic() - start < kTurn) {
+    if (alive) alive();
+    outside_.clock.Sleep(kTurnStep);
+    DS_RETURN_IF_ERROR(watch_->Matching());
+  }
+  return true;
+}
+
+void ForeignWriters::Won() { turn_.Lock()->given = false; }
 
 Status ForeignWriters::Await(const std::function<void()>& alive) {
   if (watch_ == nullptr) return {};

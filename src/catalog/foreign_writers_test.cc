@@ -199,6 +199,61 @@ TEST_F(ForeignWritersTest, AWriterThatGivesUpIsWaitedForAndNoLonger) {
   EXPECT_EQ(Count("datashard_foreign_waits_total"), 1);
 }
 
+TEST_F(ForeignWritersTest, WhoLostARaceGoesFirst) {
+  const VersionPtr base = First();
+  SparkCreates(102);
+  clock.on_sleep = [&](auto) { fs::remove(temporary); };  // it has found our version
+  ASSERT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kWon);
+  const VersionPtr second = published;
+  // It comes back after a while, plans on our version, and would lose again if we did not wait.
+  const auto start = clock.slept;
+  clock.on_sleep = [&](auto slept) {
+    if (fs::exists(temporary)) {
+      SparkRenames(3);
+    } else if (slept - start >= std::chrono::milliseconds(120) && store->Head(VersionKey(3)).kind() == ErrorKind::kNotFound) {
+      SparkCreates(103);
+    }
+  };
+  EXPECT_EQ(PublishOn(catalog, second, Metadata(3)).value(), Published::kLost);
+  EXPECT_EQ(Count("datashard_foreign_turns_total"), 1);
+  EXPECT_EQ((*catalog.Refresh(second))->metadata.current_snapshot_id, 103);
+  clock.on_sleep = nullptr;
+  const auto slept = clock.slept;
+  EXPECT_EQ(PublishOn(catalog, catalog.Refresh(second).value(), Metadata(4)).value(), Published::kWon);
+  EXPECT_EQ(clock.slept, slept) << "it has won";
+}
+
+TEST_F(ForeignWritersTest, WhoDoesNotComeBackIsGivenWayToOnce) {
+  VersionPtr base = First();
+  SparkCreates(102);
+  clock.on_sleep = [&](auto) { fs::remove(temporary); };
+  ASSERT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kWon);
+  base = published;
+  for (int64_t number = 3; number < 6; ++number) {
+    ASSERT_EQ(PublishOn(catalog, base, Metadata(number)).value(), Published::kWon);
+    base = published;
+  }
+  EXPECT_EQ(Count("datashard_foreign_turns_total"), 1);
+  EXPECT_LT(clock.slept, ForeignWriters::kTurn + std::chrono::milliseconds(100));
+}
+
+TEST_F(ForeignWritersTest, NobodyGoesFirstTwiceRunning) {
+  const VersionPtr base = First();
+  SparkCreates(102);
+  clock.on_sleep = [&](auto) { fs::remove(temporary); };
+  ASSERT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kWon);
+  const VersionPtr second = published;
+  // Two that get into each other's way leave us our turn.
+  bool there = false;
+  clock.on_sleep = [&](auto) {
+    there = !there;
+    if (there) SparkCreates(103);
+    else fs::remove(temporary);
+  };
+  EXPECT_EQ(PublishOn(catalog, second, Metadata(3)).value(), Published::kWon);
+  EXPECT_EQ(Count("datashard_foreign_turns_total"), 1);
+}
+
 TEST_F(ForeignWritersTest, LitterIsWaitedForOnce) {
   const VersionPtr base = First();
   SparkCreates(102);

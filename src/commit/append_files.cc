@@ -129,8 +129,10 @@ iceberg::TableMetadata FirstVersion(std::string table_uuid, std::string location
   metadata.partition_specs.push_back({.spec_id = 0});
   metadata.sort_orders.push_back({.order_id = 0});
   metadata.properties = std::move(properties);
-  // Spark gives up after 4 lost races by default, and the released Python package forgets versions after 10.
+  // By default Spark gives up after 4 lost races, and waits ever longer in between, up to a minute: it would not come back
+  // while we give way (catalog/foreign_writers.h). The released Python package forgets versions after 10.
   metadata.properties.try_emplace("commit.retry.num-retries", "100");
+  metadata.properties.try_emplace("commit.retry.max-wait-ms", "100");
   metadata.properties.try_emplace("write.metadata.previous-versions-max", "100000");
   if (schema) {
     Adopt(metadata, *schema);

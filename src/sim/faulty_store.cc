@@ -300,6 +300,7 @@ class FaultyNameWatch final : public NameWatch {
   Result<std::vector<std::string>> Matching() override {
     return store_.Run<std::vector<std::string>>(StoreOp::kMatching, key_, 0, [&] { return base_->Matching(); });
   }
+  NameEvent Last() const override { return base_->Last(); }
 
  private:
   FaultyStore& store_;

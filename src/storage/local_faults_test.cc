@@ -277,6 +277,16 @@ TEST_F(WatchTest, ADirectoryThatIsMadeAnewIsFollowed) {
   EXPECT_THAT(Seen(), ElementsAre("m/c.x"));
 }
 
+TEST_F(WatchTest, ARenameIsToldFromADeletion) {
+  ASSERT_THAT(store_->Replace("m/a.x", "1"), IsOk());
+  EXPECT_THAT(Seen(), ElementsAre("m/a.x"));
+  EXPECT_EQ(watch_->Last().number, 0) << "it was there before";
+  fs::rename(directory_.path() + "/m/a.x", directory_.path() + "/m/a.y");
+  EXPECT_THAT(Seen(), testing::IsEmpty());
+  EXPECT_EQ(watch_->Last().kind, NameEvent::Kind::kRenamed);
+  EXPECT_EQ(watch_->Last().number, 1);
+}
+
 TEST_F(WatchTest, AForkChildDoesNotTakeItsParentsEvents) {
   EXPECT_THAT(Seen(), testing::IsEmpty());
   ASSERT_THAT(store_->Replace("m/a.x", "1"), IsOk());

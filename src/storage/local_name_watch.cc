@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <climits>
 #include <map>
 #include <set>
@@ -25,11 +26,18 @@ constexpr size_t kBufferBytes = 32 << 10;
 
 using Names = std::set<std::string, std::less<>>;
 
+/// A NameEvent in one number, so that it can be read without a lock.
+constexpr int64_t kKinds = 4;
+void Happened(std::atomic<int64_t>& last, NameEvent::Kind kind) {
+  last = (last / kKinds + 1) * kKinds + static_cast<int64_t>(kind);
+}
+
 // The kernel grants a user 128 queues, so all watches of a process share one. Its events are handed to every watch of the
 // directory they are of, whoever reads them.
 struct Queue {
   struct Follower {
     NameFilter accept;
+    std::atomic<int64_t>* last;  // the watch's; see Happened
     Names names;
     int directory = -1;  // as the kernel numbers it here; -1: `names` misses something
   };
@@ -100,8 +108,10 @@ struct Queue {
       if (!follower.accept(name)) continue;
       if ((event.mask & (IN_CREATE | IN_MOVED_TO)) != 0) {
         follower.names.emplace(name);
+        Happened(*follower.last, NameEvent::Kind::kAppeared);
       } else if (const auto known = follower.names.find(name); known != follower.names.end()) {
         follower.names.erase(known);
+        Happened(*follower.last, (event.mask & IN_DELETE) != 0 ? NameEvent::Kind::kDeleted : NameEvent::Kind::kRenamed);
       }
     }
   }
@@ -122,13 +132,18 @@ class LocalNameWatch final : public NameWatch {
   Result<std::vector<std::string>> Matching() override {
     const auto queue = SharedQueue().Lock();
     queue->Read();
-    Queue::Follower& follower = queue->followers.try_emplace(this, Queue::Follower{.accept = accept_}).first->second;
+    Queue::Follower& follower = queue->followers.try_emplace(this, Queue::Follower{.accept = accept_, .last = &last_}).first->second;
     if (follower.directory < 0) {
       Status restarted = Restart(*queue, follower);
       if (!restarted.ok()) queue->Leave(follower);
       DS_RETURN_IF_ERROR(restarted);
     }
     return KeysOf(follower.names);
+  }
+
+  NameEvent Last() const override {
+    const int64_t last = last_.load();
+    return {.kind = static_cast<NameEvent::Kind>(last % kKinds), .number = last / kKinds};
   }
 
  private:
@@ -179,6 +194,7 @@ class LocalNameWatch final : public NameWatch {
   const Beneath& beneath_;
   const std::string directory_key_;
   const NameFilter accept_;
+  std::atomic<int64_t> last_ = 0;  // see Happened
 };
 
 }  // namespace

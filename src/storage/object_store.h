@@ -86,6 +86,12 @@ class WriteGroup {
 
 using NameFilter = std::function<bool(std::string_view name)>;
 
+struct NameEvent {
+  enum class Kind { kNone, kAppeared, kDeleted, kRenamed };
+  Kind kind = Kind::kNone;
+  int64_t number = 0;  // how many there have been
+};
+
 /// The names directly in one directory that a filter accepts, followed by the directory's events instead of listings.
 /// Callable from several threads, also after a fork. Must not outlive its store.
 class NameWatch {
@@ -94,6 +100,9 @@ class NameWatch {
   /// Keys of the objects that are there now, sorted. What this machine created before the call began is seen, and what it
   /// removed is not. Cost: the first call looks through the directory, later ones read what has happened since.
   virtual Result<std::vector<std::string>> Matching() = 0;
+  /// The last thing that is known to have happened to an accepted name, as of the last call of Matching. Events that were
+  /// lost, and those before the first call, are not known.
+  virtual NameEvent Last() const = 0;
 };
 
 /// Callable from several threads. Errors of all calls: kInvalidArgument for a bad key (names that start with ".datashard-"

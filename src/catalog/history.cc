@@ -14,6 +14,7 @@ using iceberg::HistoryBlock;
 using iceberg::HistoryEntry;
 using iceberg::HistoryLine;
 using iceberg::HistoryPoint;
+using iceberg::HistoryRoot;
 
 Status CheckCount(const ObjectStore& store, const HistoryEntry& entry, const iceberg::HistoryRange& found) {
   if (found == entry.range) return {};
@@ -24,6 +25,12 @@ Status CheckCount(const ObjectStore& store, const HistoryEntry& entry, const ice
 
 bool Holds(const std::vector<uint32_t>& id_prints, int64_t snapshot_id) {
   return std::find(id_prints.begin(), id_prints.end(), iceberg::IdPrint(snapshot_id)) != id_prints.end();
+}
+
+Error StateExpired(const iceberg::TableMetadata& metadata, int64_t timestamp_ms) {
+  return InvalidArgument("the state of the table at {} at {} ms since 1970 was expired, or lies before its first snapshot; "
+                         "snapshots() lists those it still has", metadata.location, timestamp_ms)
+      .About(ErrorSubject::kSnapshot);
 }
 
 Result<std::optional<Snapshot>> FindIn(ObjectStore& store, const HistoryEntry& segment, int64_t snapshot_id) {
@@ -89,8 +96,10 @@ struct Source {
 /// when its first sequence number is due and dropped when it is used up.
 class Merge {
  public:
-  Merge(ObjectStore& store, std::vector<HistoryEntry> entries, std::vector<Snapshot> window)
-      : store_(store), waiting_(entries.begin(), entries.end()) {
+  /// \param root  without what ends at `after_sequence` or before.
+  Merge(ObjectStore& store, HistoryRoot root, std::vector<Snapshot> window, int64_t after_sequence)
+      : store_(store), root_(std::move(root)), after_sequence_(after_sequence) {
+    for (const HistoryEntry& entry : root_.entries) Await(entry);
     if (!window.empty()) open_.push_back({std::move(window)});
     Sort();
   }
@@ -113,6 +122,9 @@ class Merge {
   }
 
  private:
+  void Await(const HistoryEntry& entry) {
+    if (!root_.is_below_floor(entry) && entry.range.last_sequence > after_sequence_) waiting_.push_back(entry);
+  }
   void Sort() {
     std::stable_sort(waiting_.begin(), waiting_.end(), [](const HistoryEntry& a, const HistoryEntry& b) {
       return a.range.first_sequence < b.range.first_sequence;
@@ -125,19 +137,25 @@ class Merge {
     DS_ASSIGN_OR_RETURN(const Bytes file, ReadHistoryFile(store_, entry));
     if (entry.is_index()) {
       DS_ASSIGN_OR_RETURN(const std::vector<HistoryLine> lines, LinesOf(store_, entry, file));
-      for (const HistoryLine& line : lines) waiting_.push_back(line.segment);
+      for (const HistoryLine& line : lines) Await(line.segment);
       Sort();
       return {};
     }
     DS_ASSIGN_OR_RETURN(std::vector<ArchivedSnapshot> archived, SnapshotsOf(store_, entry, file));
     Source source;
     source.snapshots.reserve(archived.size());
-    for (ArchivedSnapshot& one : archived) source.snapshots.push_back(std::move(one.snapshot));
-    open_.push_back(std::move(source));
+    for (ArchivedSnapshot& one : archived) {
+      const Snapshot& snapshot = one.snapshot;
+      if (root_.IsExpired(snapshot.sequence_number, snapshot.snapshot_id) || snapshot.sequence_number <= after_sequence_) continue;
+      source.snapshots.push_back(std::move(one.snapshot));
+    }
+    if (!source.snapshots.empty()) open_.push_back(std::move(source));
     return {};
   }
 
   ObjectStore& store_;
+  const HistoryRoot root_;
+  const int64_t after_sequence_;
   std::deque<HistoryEntry> waiting_;  // by first sequence number
   std::vector<Source> open_;
 };
@@ -182,8 +200,8 @@ Result<std::vector<ArchivedSnapshot>> SnapshotsOf(const ObjectStore& store, cons
 Result<std::optional<Snapshot>> FindSnapshotById(ObjectStore& store, const iceberg::TableMetadata& metadata,
                                                  int64_t snapshot_id) {
   if (const Snapshot* found = metadata.FindSnapshot(snapshot_id)) return std::optional(*found);
-  DS_ASSIGN_OR_RETURN(const std::vector<HistoryEntry> entries, iceberg::HistoryOf(metadata));
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+  DS_ASSIGN_OR_RETURN(const HistoryRoot root, iceberg::HistoryOf(metadata));
+  for (auto entry = root.entries.rbegin(); entry != root.entries.rend(); ++entry) {
     std::vector<HistoryEntry> segments = {*entry};
     if (entry->is_index()) {
       segments.clear();
@@ -194,7 +212,9 @@ Result<std::optional<Snapshot>> FindSnapshotById(ObjectStore& store, const icebe
       }
     }
     for (const HistoryEntry& segment : segments) {
+      if (root.is_below_floor(segment)) continue;
       DS_ASSIGN_OR_RETURN(std::optional<Snapshot> found, FindIn(store, segment, snapshot_id));
+      if (found && root.IsExpired(found->sequence_number, snapshot_id)) return std::optional<Snapshot>();
       if (found) return found;
     }
   }
@@ -203,9 +223,10 @@ Result<std::optional<Snapshot>> FindSnapshotById(ObjectStore& store, const icebe
 
 Result<std::optional<Snapshot>> FindSnapshotAsOf(ObjectStore& store, const iceberg::TableMetadata& metadata,
                                                  int64_t timestamp_ms) {
+  DS_ASSIGN_OR_RETURN(const HistoryRoot root, iceberg::HistoryOf(metadata));
+  if (timestamp_ms < root.floor_timestamp_ms) return StateExpired(metadata, timestamp_ms);
   if (const Snapshot* found = WindowAsOf(metadata, timestamp_ms)) return std::optional(*found);
-  DS_ASSIGN_OR_RETURN(const std::vector<HistoryEntry> entries, iceberg::HistoryOf(metadata));
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+  for (auto entry = root.entries.rbegin(); entry != root.entries.rend(); ++entry) {
     if (entry->range.first_timestamp_ms > timestamp_ms) continue;
     std::vector<HistoryEntry> segments = {*entry};
     if (entry->is_index()) {
@@ -217,19 +238,22 @@ Result<std::optional<Snapshot>> FindSnapshotAsOf(ObjectStore& store, const icebe
       }
     }
     for (const HistoryEntry& segment : segments) {
+      if (root.is_below_floor(segment)) return StateExpired(metadata, timestamp_ms);
       DS_ASSIGN_OR_RETURN(const std::optional<HistoryPoint> point, PointIn(store, segment, timestamp_ms));
       if (!point) continue;
       DS_ASSIGN_OR_RETURN(std::optional<Snapshot> found, FindSnapshotById(store, metadata, point->snapshot_id));
       if (found) return found;
+      if (root.has_expired()) return StateExpired(metadata, timestamp_ms);
     }
   }
+  if (root.has_expired()) return StateExpired(metadata, timestamp_ms);
   return std::optional<Snapshot>();
 }
 
 Status ForEachSnapshot(ObjectStore& store, const iceberg::TableMetadata& metadata,
-                       const std::function<Result<bool>(const Snapshot&)>& visit) {
-  DS_ASSIGN_OR_RETURN(std::vector<HistoryEntry> entries, iceberg::HistoryOf(metadata));
-  Merge merge(store, std::move(entries), WindowInOrder(metadata));
+                       const std::function<Result<bool>(const Snapshot&)>& visit, int64_t after_sequence) {
+  DS_ASSIGN_OR_RETURN(HistoryRoot root, iceberg::HistoryOf(metadata));
+  Merge merge(store, std::move(root), WindowInOrder(metadata), after_sequence);
   for (;;) {
     DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> snapshot, merge.Next());
     if (!snapshot) return {};
@@ -242,7 +266,8 @@ Result<std::vector<Snapshot>> NewestSnapshots(ObjectStore& store, const iceberg:
   std::vector<Snapshot> newest = WindowInOrder(metadata);
   const auto wanted = static_cast<size_t>(std::max<int64_t>(limit, 0));
   if (newest.size() < wanted) {
-    DS_ASSIGN_OR_RETURN(std::vector<HistoryEntry> waiting, iceberg::HistoryOf(metadata));
+    DS_ASSIGN_OR_RETURN(const HistoryRoot root, iceberg::HistoryOf(metadata));
+    std::vector<HistoryEntry> waiting = root.entries;
     const auto ends_earlier = [](const HistoryEntry& a, const HistoryEntry& b) {
       return a.range.last_sequence < b.range.last_sequence;
     };
@@ -257,14 +282,18 @@ Result<std::vector<Snapshot>> NewestSnapshots(ObjectStore& store, const iceberg:
       DS_ASSIGN_OR_RETURN(const Bytes file, ReadHistoryFile(store, entry));
       if (entry.is_index()) {
         DS_ASSIGN_OR_RETURN(const std::vector<HistoryLine> lines, LinesOf(store, entry, file));
-        for (const HistoryLine& line : lines) waiting.push_back(line.segment);
+        for (const HistoryLine& line : lines) {
+          if (!root.is_below_floor(line.segment)) waiting.push_back(line.segment);
+        }
         std::stable_sort(waiting.begin(), waiting.end(), ends_earlier);
         continue;
       }
       DS_ASSIGN_OR_RETURN(std::vector<ArchivedSnapshot> archived, SnapshotsOf(store, entry, file));
       std::vector<Snapshot> longer;
       longer.reserve(archived.size() + newest.size());
-      for (ArchivedSnapshot& one : archived) longer.push_back(std::move(one.snapshot));
+      for (ArchivedSnapshot& one : archived) {
+        if (!root.IsExpired(one.snapshot.sequence_number, one.snapshot.snapshot_id)) longer.push_back(std::move(one.snapshot));
+      }
       longer.insert(longer.end(), std::make_move_iterator(newest.begin()), std::make_move_iterator(newest.end()));
       std::stable_sort(longer.begin(), longer.end(), iceberg::IsBefore);
       newest = std::move(longer);

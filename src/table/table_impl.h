@@ -75,6 +75,9 @@ class TableImpl {
   /// Publishes them, as a transaction or as a plain append (`kind`). After an error the files are still there.
   Result<CommittedSnapshot> CommitFiles(StagedFiles staged, WriteGroup& group, commit::PayloadKind kind,
                                         const Interrupted& interrupted);
+  /// Publishes a change of no rows, in turn with this host's appends: a reader of long histories would lose every race.
+  Result<commit::Committed> CommitInTurn(commit::Change& change, const catalog::VersionPtr& known,
+                                         const Interrupted& interrupted);
   /// The newest version that is known without a look, if it has a schema; else the newest there is.
   Result<catalog::VersionPtr> KnownWithSchema();
   const MetricSums* metrics() const { return surroundings_ ? &surroundings_->metrics : nullptr; }

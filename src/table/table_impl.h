@@ -13,6 +13,7 @@
 #include "catalog/directory_catalog.h"
 #include "commit/committer.h"
 #include "commit/group_committer.h"
+#include "commit/lease.h"
 #include "datashard/table.h"
 #include "storage/object_store.h"
 
@@ -100,6 +101,9 @@ class TableImpl {
   Result<std::unique_ptr<ring::Ring>> OpenRing(std::string_view table_uuid) const;
   Result<std::optional<CommittedSnapshot>> AppendAsFile(ArrowStream conformed, Schema schema, const catalog::VersionPtr& base,
                                                         const Interrupted& interrupted);
+  Result<std::optional<CommittedSnapshot>> AppendUnderLease(ArrowStream conformed, Schema schema,
+                                                            const catalog::VersionPtr& base, commit::Lease& lease,
+                                                            const Interrupted& interrupted);
   void DropUnnamed(const std::string& key);
 
   std::once_flag group_once_;

@@ -10,7 +10,7 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "collect/test_table.h"
+#include "collect/collect_test_support.h"
 #include "commit/append_files.h"
 #include "iceberg/manifest.h"
 #include "sim/faulty_store.h"
@@ -51,12 +51,14 @@ class CollectorTest : public TestTable {
 TEST_F(CollectorTest, WhatArchivedSnapshotsNeedStaysUntilTheyAreExpired) {
   Append(400);
   clock.Sleep(std::chrono::hours(100));
+  EXPECT_THAT(Collect().other_files, IsEmpty()) << "versions that still have a body name all of the archive";
+  Append(130);
   const CollectReport first = Collect();
   EXPECT_THAT(first.data_files, IsEmpty());
   EXPECT_THAT(first.manifests, IsEmpty());
   EXPECT_THAT(first.manifest_lists, IsEmpty());
-  EXPECT_EQ(first.snapshots_read, 400);
-  EXPECT_FALSE(first.other_files.empty()) << "segments that were merged, and that only dropped versions named";
+  EXPECT_EQ(first.snapshots_read, 530);
+  EXPECT_EQ(first.other_files.size(), 7u) << "segments that were merged after they were written, and that only dropped versions named";
   ExpectAllReadable();
 
   ASSERT_THAT(table->ExpireSnapshots({.older_than_ms = model[350].timestamp_ms}), IsOk());
@@ -65,7 +67,6 @@ TEST_F(CollectorTest, WhatArchivedSnapshotsNeedStaysUntilTheyAreExpired) {
   EXPECT_FALSE(second.manifests.empty());
   EXPECT_THAT(second.data_files, IsEmpty()) << "later snapshots have all the rows";
   ExpectAllReadable(350);
-  EXPECT_GT(*table->version(), 401);
 }
 
 TEST_F(CollectorTest, FilesThatWereReplacedGoWithTheLastSnapshotThatNamesThem) {
@@ -234,6 +235,7 @@ class BeforeCreate final : public sim::ForwardingStore {
 
 TEST_F(CollectorTest, AWriterStoppedInACommitDoesNotNameWhatWasCollected) {
   Append(2);
+  Edit([](iceberg::TableMetadata& next) { next.properties["datashard.commit.timeout"] = "1000000"; });
   for (const auto& [stopped, told] : {std::pair(std::chrono::minutes(1), true), std::pair(std::chrono::minutes(180), false)}) {
     Put("data/auto_00000000000000aa.parquet");
     clock.Sleep(std::chrono::hours(2));
@@ -395,10 +397,10 @@ TEST(CollectorOnDisk, LinksAndTemporaryFiles) {
   EXPECT_TRUE(std::filesystem::exists(hidden)) << "not a name that we make";
   EXPECT_EQ(IdsOf(*table->Scan())->size(), 2u);
 
-  // A directory behind a symbolic link is not listed, so its files look missing.
+  // Behind a symbolic link the whole directory keeps its names.
   std::filesystem::rename(root + "/data", root + "/elsewhere");
   std::filesystem::create_directory_symlink(root + "/elsewhere", root + "/data");
-  EXPECT_THAT(table->CollectGarbage(at_once), HasKind(ErrorKind::kCorruption));
+  EXPECT_THAT(table->CollectGarbage(at_once), IsOk());
   EXPECT_EQ(IdsOf(*table->Scan())->size(), 2u);
 }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "collect/test_table.h"
+#include "collect/collect_test_support.h"
 #include "iceberg/history_root.h"
 
 namespace datashard {

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "collect/collect_test_support.h"
 #include "iceberg/history_root.h"
+#include "table/maintenance_test_support.h"
 
 namespace datashard {
 namespace {

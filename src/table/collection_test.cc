@@ -1,7 +1,5 @@
 // Invariants: nothing that a snapshot needs goes, whoever writes meanwhile; nothing goes where anything is in doubt; what no
 // snapshot needs goes once it is old, and nothing else.
-#include "collect/collector.h"
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -10,12 +8,12 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "collect/collect_test_support.h"
 #include "commit/append_files.h"
 #include "iceberg/manifest.h"
 #include "sim/faulty_store.h"
 #include "sim/forwarding_store.h"
 #include "storage/temporary_directory.h"
+#include "table/maintenance_test_support.h"
 
 namespace datashard {
 namespace {

@@ -194,13 +194,14 @@ class Maker {
                                                  .log = StderrLog()}));
     if (files.empty()) return {};
     for (const commit::NewFile& file : files) DS_RETURN_IF_ERROR(pending_->PutIfAbsent(file.key, file.body));
-    DS_ASSIGN_OR_RETURN(std::vector<iceberg::HistoryEntry> entries, iceberg::HistoryOf(metadata_));
+    DS_ASSIGN_OR_RETURN(iceberg::HistoryRoot root, iceberg::HistoryOf(metadata_));
+    const std::vector<iceberg::HistoryEntry>& entries = root.entries;
     for (const iceberg::HistoryEntry& entry : archive_) {
       const bool named_by_index = entry.level == iceberg::kHistoryIndexLevel - 1;
       if (named_by_index || std::find(entries.begin(), entries.end(), entry) != entries.end()) continue;
       DS_RETURN_IF_ERROR(pending_->Delete(entry.key()));
     }
-    archive_ = std::move(entries);
+    archive_ = std::move(root.entries);
     return {};
   }
 

@@ -14,6 +14,7 @@ using iceberg::HistoryBlock;
 using iceberg::HistoryEntry;
 using iceberg::HistoryLine;
 using iceberg::HistoryPoint;
+using iceberg::HistoryRoot;
 
 Status CheckCount(const ObjectStore& store, const HistoryEntry& entry, const iceberg::HistoryRange& found) {
   if (found == entry.range) return {};
@@ -24,6 +25,12 @@ Status CheckCount(const ObjectStore& store, const HistoryEntry& entry, const ice
 
 bool Holds(const std::vector<uint32_t>& id_prints, int64_t snapshot_id) {
   return std::find(id_prints.begin(), id_prints.end(), iceberg::IdPrint(snapshot_id)) != id_prints.end();
+}
+
+Error StateExpired(const iceberg::TableMetadata& metadata, int64_t timestamp_ms) {
+  return InvalidArgument("the state of the table at {} at {} ms since 1970 was expired, or lies before its first snapshot; "
+                         "snapshots() lists those it still has", metadata.location, timestamp_ms)
+      .About(ErrorSubject::kSnapshot);
 }
 
 Result<std::optional<Snapshot>> FindIn(ObjectStore& store, const HistoryEntry& segment, int64_t snapshot_id) {
@@ -123,8 +130,10 @@ struct Source {
 /// when its first sequence number is due and dropped when it is used up.
 class Merge {
  public:
-  Merge(ObjectStore& store, std::vector<HistoryEntry> entries, std::vector<Snapshot> window)
-      : store_(store), waiting_(entries.begin(), entries.end()) {
+  /// \param root  without what ends at `after_sequence` or before.
+  Merge(ObjectStore& store, HistoryRoot root, std::vector<Snapshot> window, int64_t after_sequence)
+      : store_(store), root_(std::move(root)), after_sequence_(after_sequence) {
+    for (const HistoryEntry& entry : root_.entries) Await(entry);
     if (!window.empty()) open_.push_back({std::move(window)});
     Sort();
   }
@@ -147,6 +156,9 @@ class Merge {
   }
 
  private:
+  void Await(const HistoryEntry& entry) {
+    if (!root_.is_below_floor(entry) && entry.range.last_sequence > after_sequence_) waiting_.push_back(entry);
+  }
   void Sort() {
     std::stable_sort(waiting_.begin(), waiting_.end(), [](const HistoryEntry& a, const HistoryEntry& b) {
       return a.range.first_sequence < b.range.first_sequence;
@@ -158,7 +170,7 @@ class Merge {
     waiting_.pop_front();
     if (entry.is_index()) {
       DS_ASSIGN_OR_RETURN(const std::vector<HistoryEntry> segments, SegmentsOf(store_, entry));
-      waiting_.insert(waiting_.end(), segments.begin(), segments.end());
+      for (const HistoryEntry& segment : segments) Await(segment);
       Sort();
       return {};
     }
@@ -166,12 +178,18 @@ class Merge {
     DS_ASSIGN_OR_RETURN(std::vector<ArchivedSnapshot> archived, SnapshotsOf(store_, entry, file));
     Source source;
     source.snapshots.reserve(archived.size());
-    for (ArchivedSnapshot& one : archived) source.snapshots.push_back(std::move(one.snapshot));
-    open_.push_back(std::move(source));
+    for (ArchivedSnapshot& one : archived) {
+      const Snapshot& snapshot = one.snapshot;
+      if (root_.IsExpired(snapshot.sequence_number, snapshot.snapshot_id) || snapshot.sequence_number <= after_sequence_) continue;
+      source.snapshots.push_back(std::move(one.snapshot));
+    }
+    if (!source.snapshots.empty()) open_.push_back(std::move(source));
     return {};
   }
 
   ObjectStore& store_;
+  const HistoryRoot root_;
+  const int64_t after_sequence_;
   std::deque<HistoryEntry> waiting_;  // by first sequence number
   std::vector<Source> open_;
 };
@@ -192,9 +210,12 @@ int64_t FloorOfNewest(std::vector<AtLeast> known, int64_t limit) {
   return std::numeric_limits<int64_t>::min();
 }
 
-/// The segments that may hold some of the newest `limit` snapshots.
-Result<std::vector<HistoryEntry>> FilesOfNewest(ObjectStore& store, std::vector<HistoryEntry> waiting,
+/// The segments that may hold some of the newest `limit` snapshots that are not expired.
+Result<std::vector<HistoryEntry>> FilesOfNewest(ObjectStore& store, const HistoryRoot& root,
                                                 const std::vector<Snapshot>& window, int64_t limit) {
+  // Those that were expired one by one may all be in the way.
+  if (limit > 0) limit += static_cast<int64_t>(root.expired_ids.size());
+  std::vector<HistoryEntry> waiting = root.entries;
   std::vector<HistoryEntry> files;
   std::vector<AtLeast> known;
   for (const Snapshot& snapshot : window) known.push_back({.floor = snapshot.sequence_number, .count = 1});
@@ -211,7 +232,10 @@ Result<std::vector<HistoryEntry>> FilesOfNewest(ObjectStore& store, std::vector<
       std::stable_sort(waiting.begin(), waiting.end(), ends_earlier);
       continue;
     }
-    known.push_back({.floor = entry.range.first_sequence, .count = entry.range.count});
+    if (root.is_below_floor(entry)) break;
+    // Where the floor cuts through it, nobody knows how many are left.
+    const bool whole = entry.range.first_sequence >= root.floor_sequence;
+    known.push_back({.floor = entry.range.first_sequence, .count = whole ? entry.range.count : 0});
     files.push_back(entry);
   }
   return files;
@@ -257,15 +281,17 @@ Result<std::vector<ArchivedSnapshot>> SnapshotsOf(const ObjectStore& store, cons
 Result<std::optional<Snapshot>> FindSnapshotById(ObjectStore& store, const iceberg::TableMetadata& metadata,
                                                  int64_t snapshot_id) {
   if (const Snapshot* found = metadata.FindSnapshot(snapshot_id)) return std::optional(*found);
-  DS_ASSIGN_OR_RETURN(const std::vector<HistoryEntry> entries, iceberg::HistoryOf(metadata));
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+  DS_ASSIGN_OR_RETURN(const HistoryRoot root, iceberg::HistoryOf(metadata));
+  for (auto entry = root.entries.rbegin(); entry != root.entries.rend(); ++entry) {
     std::vector<HistoryEntry> segments = {*entry};
     if (entry->is_index()) {
       DS_ASSIGN_OR_RETURN(const Bytes file, ReadHistoryFile(store, *entry));
       DS_ASSIGN_OR_RETURN(segments, iceberg::FindInHistoryIndex(file, HistoryObject(store, *entry), snapshot_id));
     }
     for (const HistoryEntry& segment : segments) {
+      if (root.is_below_floor(segment)) continue;
       DS_ASSIGN_OR_RETURN(std::optional<Snapshot> found, FindIn(store, segment, snapshot_id));
+      if (found && root.IsExpired(found->sequence_number, snapshot_id)) return std::optional<Snapshot>();
       if (found) return found;
     }
   }
@@ -274,9 +300,10 @@ Result<std::optional<Snapshot>> FindSnapshotById(ObjectStore& store, const icebe
 
 Result<std::optional<Snapshot>> FindSnapshotAsOf(ObjectStore& store, const iceberg::TableMetadata& metadata,
                                                  int64_t timestamp_ms) {
+  DS_ASSIGN_OR_RETURN(const HistoryRoot root, iceberg::HistoryOf(metadata));
+  if (timestamp_ms < root.floor_timestamp_ms) return StateExpired(metadata, timestamp_ms);
   if (const Snapshot* found = WindowAsOf(metadata, timestamp_ms)) return std::optional(*found);
-  DS_ASSIGN_OR_RETURN(const std::vector<HistoryEntry> entries, iceberg::HistoryOf(metadata));
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+  for (auto entry = root.entries.rbegin(); entry != root.entries.rend(); ++entry) {
     if (entry->range.first_timestamp_ms > timestamp_ms) continue;
     std::vector<HistoryEntry> segments = {*entry};
     if (entry->is_index()) {
@@ -284,20 +311,24 @@ Result<std::optional<Snapshot>> FindSnapshotAsOf(ObjectStore& store, const icebe
     }
     for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
       if (segment->range.first_timestamp_ms > timestamp_ms) continue;
+      if (root.is_below_floor(*segment)) return StateExpired(metadata, timestamp_ms);
       DS_ASSIGN_OR_RETURN(std::optional<DatedPoint> last, PointIn(store, *segment, timestamp_ms));
       if (!last) continue;
-      if (last->snapshot) return std::move(last->snapshot);
+      if (last->snapshot && !root.IsExpired(last->snapshot->sequence_number, last->snapshot->snapshot_id))
+        return std::move(last->snapshot);
       DS_ASSIGN_OR_RETURN(std::optional<Snapshot> found, FindSnapshotById(store, metadata, last->point.snapshot_id));
       if (found) return found;
+      if (root.has_expired()) return StateExpired(metadata, timestamp_ms);
     }
   }
+  if (root.has_expired()) return StateExpired(metadata, timestamp_ms);
   return std::optional<Snapshot>();
 }
 
 Status ForEachSnapshot(ObjectStore& store, const iceberg::TableMetadata& metadata,
-                       const std::function<Result<bool>(const Snapshot&)>& visit) {
-  DS_ASSIGN_OR_RETURN(std::vector<HistoryEntry> entries, iceberg::HistoryOf(metadata));
-  Merge merge(store, std::move(entries), WindowInOrder(metadata));
+                       const std::function<Result<bool>(const Snapshot&)>& visit, int64_t after_sequence) {
+  DS_ASSIGN_OR_RETURN(HistoryRoot root, iceberg::HistoryOf(metadata));
+  Merge merge(store, std::move(root), WindowInOrder(metadata), after_sequence);
   for (;;) {
     DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> snapshot, merge.Next());
     if (!snapshot) return {};
@@ -308,16 +339,15 @@ Status ForEachSnapshot(ObjectStore& store, const iceberg::TableMetadata& metadat
 
 Result<std::vector<Snapshot>> NewestSnapshots(ObjectStore& store, const iceberg::TableMetadata& metadata, int64_t limit) {
   std::vector<Snapshot> window = WindowInOrder(metadata);
-  DS_ASSIGN_OR_RETURN(std::vector<HistoryEntry> archive, iceberg::HistoryOf(metadata));
-  DS_ASSIGN_OR_RETURN(std::vector<HistoryEntry> files, FilesOfNewest(store, std::move(archive), window, limit));
-  auto count = static_cast<int64_t>(window.size());
-  for (const HistoryEntry& file : files) count += file.range.count;
-  std::vector<Snapshot> newest;
-  Merge merge(store, std::move(files), std::move(window));
-  for (int64_t older = count - limit;; --older) {
+  DS_ASSIGN_OR_RETURN(HistoryRoot root, iceberg::HistoryOf(metadata));
+  DS_ASSIGN_OR_RETURN(root.entries, FilesOfNewest(store, root, window, limit));
+  std::deque<Snapshot> newest;
+  Merge merge(store, std::move(root), std::move(window), /*after_sequence=*/0);
+  for (;;) {
     DS_ASSIGN_OR_RETURN(std::optional<Snapshot> snapshot, merge.Next());
-    if (!snapshot) return newest;
-    if (older <= 0) newest.push_back(*std::move(snapshot));
+    if (!snapshot) return std::vector<Snapshot>(std::make_move_iterator(newest.begin()), std::make_move_iterator(newest.end()));
+    newest.push_back(*std::move(snapshot));
+    if (static_cast<int64_t>(newest.size()) > limit) newest.pop_front();
   }
 }
 

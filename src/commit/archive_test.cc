@@ -59,7 +59,7 @@ class ArchiveTest : public testing::Test {
     }
     return files.size();
   }
-  std::vector<iceberg::HistoryEntry> Root() { return *iceberg::HistoryOf(metadata); }
+  std::vector<iceberg::HistoryEntry> Root() { return iceberg::HistoryOf(metadata)->entries; }
   Result<std::vector<Snapshot>> All() {
     std::vector<Snapshot> all;
     DS_RETURN_IF_ERROR(catalog::ForEachSnapshot(*store, metadata, [&](const Snapshot& snapshot) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -19,6 +20,30 @@ constexpr std::string_view kDurabilityProperty = "datashard.durability";
 constexpr int64_t kClockSkewMsMax = 60'000;
 // Every commit would add an entry for ever, and every version carries them all; readers only want the recent ones.
 constexpr size_t kMetadataLogEntriesMax = 20;
+
+/// Notices a commit during which files were collected and which has taken so long that its own may be among them.
+class CollectionWatch {
+ public:
+  explicit CollectionWatch(Clock& clock) : clock_(clock), wall_(clock.Now()), monotonic_(clock.Monotonic()) {}
+  /// To be asked about the base of every attempt.
+  Status Check(const iceberg::TableMetadata& base, std::string_view root_uri) {
+    const auto found = base.properties.find(std::string(kCollectedProperty));
+    const std::string collected = found == base.properties.end() ? "" : found->second;
+    if (!first_) first_ = collected;
+    // A machine that was suspended knows by the wall clock only.
+    const auto taken = std::max(clock_.Monotonic() - monotonic_, clock_.Now() - wall_);
+    if (collected == *first_ || taken <= kCommitTimeBesideCollection) return {};
+    return Conflict("append to {}: it was held up for {} s, and files that nothing named were collected meanwhile, its own "
+                    "perhaps among them; nothing was committed. Try again", root_uri,
+                    std::chrono::duration_cast<std::chrono::seconds>(taken).count());
+  }
+
+ private:
+  Clock& clock_;
+  const Instant wall_;
+  const std::chrono::microseconds monotonic_;
+  std::optional<std::string> first_;
+};
 
 /// The files one commit has made, and what becomes of them.
 class CommitFiles {
@@ -142,6 +167,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
   if (settings.leave_to_os) group.LeaveToOs();
   const Until until = options.until.value_or(
       Until{.deadline = outside_.clock.Monotonic() + settings.timeout, .interrupted = {}});
+  CollectionWatch collections(outside_.clock);
   CommitFiles files(*store_, group);
   const auto give_up = [&](Error error) -> Error {
     files.DropAll();
@@ -157,6 +183,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
       if (!newest.ok()) return give_up(std::move(newest).error());
       known = *std::move(newest);
     }
+    if (Status go_on = collections.Check(known->metadata, store_->root_uri()); !go_on.ok()) return give_up(std::move(go_on).error());
     Result<Base> base = LoadBase(known);
     if (!base.ok()) return give_up(std::move(base).error());
     Draft draft = DraftOn(*base, attempt);

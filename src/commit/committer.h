@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fork.h"
@@ -39,6 +40,13 @@ struct Until {
 /// From now on for as long as the table says. Errors: as SettingsOf.
 Result<Until> UntilOf(const iceberg::TableMetadata& metadata, Clock& clock, std::function<Status()> interrupted);
 
+/// Every collection of garbage publishes a version with a new value of this property before it removes files. So whoever was
+/// stopped in the middle of a commit loses his race, sees it, and does not name files that may be gone.
+inline constexpr std::string_view kCollectedProperty = "datashard.collected";
+/// A commit that has taken longer than this gives up where files were collected since it began. Half of the shortest grace
+/// period (CollectOptions::kGraceOwnMin).
+inline constexpr std::chrono::microseconds kCommitTimeBesideCollection = std::chrono::seconds(150);
+
 struct CommitOptions {
   /// `known` is very likely the newest: the first attempt builds on it without a look.
   bool known_is_newest = false;
@@ -61,9 +69,10 @@ class Committer {
   Committer(std::shared_ptr<ObjectStore> store, catalog::DirectoryCatalog& catalog, Outside outside);
 
   /// Publishes `change` on top of `known` or what came after it.
-  /// \param group  holds the files the change names, finished but not necessarily durable; synced here with the rest.
+  /// \param group  holds the files the change names, finished but not necessarily durable; synced here with the rest. Those
+  /// that were written more than minutes ago need a Lease.
   /// \return the version that contains the change, durable; the base, where the change changed nothing.
-  /// Errors: of Apply; kConflict (time-out after lost races); of storage. After each of these nothing is published and the
+  /// Errors: of Apply; kConflict (time-out after lost races, or kCommitTimeBesideCollection); of storage. After each of these nothing is published and the
   /// files made here are gone. kCommitUnknown: outcome open, every file is kept.
   Result<Committed> Commit(Change& change, catalog::VersionPtr known, WriteGroup& group, const CommitOptions& options = {});
 

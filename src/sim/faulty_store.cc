@@ -38,6 +38,7 @@ std::string_view ToString(StoreOp op) {
     case StoreOp::kDelete: return "Delete";
     case StoreOp::kMatching: return "Matching";
     case StoreOp::kServerTime: return "ServerTime";
+    case StoreOp::kRemoveLeftovers: return "RemoveLeftovers";
   }
   return "?";
 }
@@ -362,6 +363,10 @@ Result<ObjectInfo> FaultyStore::Head(std::string_view key) {
 
 Result<std::vector<ObjectInfo>> FaultyStore::List(std::string_view prefix) {
   return Run<std::vector<ObjectInfo>>(StoreOp::kList, prefix, 0, [&] { return base_->List(prefix); });
+}
+
+Result<std::vector<ObjectInfo>> FaultyStore::RemoveLeftovers(const LeftoverOptions& options) {
+  return Run<std::vector<ObjectInfo>>(StoreOp::kRemoveLeftovers, "", 0, [&] { return base_->RemoveLeftovers(options); });
 }
 
 Result<Instant> FaultyStore::ServerTime() {

@@ -19,6 +19,12 @@ struct ObjectInfo {
   std::string key;
   int64_t size_bytes = 0;
   Instant modified;  // by the store's clock
+  bool is_link = false;  // in listings: a symbolic link to an object, whose size and time these are
+};
+
+struct LeftoverOptions {
+  Instant older_than;    // by the store's clock
+  bool only_list = false;
 };
 
 struct ByteRange {
@@ -144,6 +150,10 @@ class ObjectStore {
   virtual Result<std::vector<ObjectInfo>> List(std::string_view prefix) = 0;
   /// Removing what is not there is no error.
   virtual Status Delete(std::string_view key) = 0;
+  /// Removes temporary files that processes left behind when they were killed, or only lists them. They have names of the
+  /// store's own, which List does not show. One that a live process holds for longer than this is lost to it: the call that
+  /// uses it fails. \return what was found, in byte order of the keys; empty where the store has no such thing.
+  virtual Result<std::vector<ObjectInfo>> RemoveLeftovers(const LeftoverOptions&) { return std::vector<ObjectInfo>(); }
   /// Follows the names that `accept` accepts directly in `directory_key`, which need not be there yet. Null where the
   /// store has no such thing (memory, buckets).
   virtual std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) = 0;

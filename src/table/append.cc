@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/uri.h"
 #include "commit/append_files.h"
+#include "commit/lease.h"
 #include "commit/manifest_tiers.h"
 #include "data/data_file.h"
 #include "data/row_batch.h"
@@ -100,12 +101,26 @@ Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, con
 Result<std::optional<CommittedSnapshot>> TableImpl::AppendAsFile(ArrowStream conformed, Schema schema,
                                                                  const catalog::VersionPtr& base,
                                                                  const commit::Until& until) {
+  DS_ASSIGN_OR_RETURN(const std::unique_ptr<commit::Lease> lease, commit::Lease::Take(*store, outside.random));
+  Result<std::optional<CommittedSnapshot>> appended =
+      AppendUnderLease(std::move(conformed), std::move(schema), base, *lease, until);
+  if (appended.ok() || appended.kind() != ErrorKind::kCommitUnknown) lease->Release();
+  return appended;
+}
+
+Result<std::optional<CommittedSnapshot>> TableImpl::AppendUnderLease(ArrowStream conformed, Schema schema,
+                                                                     const catalog::VersionPtr& base, commit::Lease& lease,
+                                                                     const commit::Until& until) {
   const std::unique_ptr<WriteGroup> group = store->NewWriteGroup();
   const std::string key = fmt::format("data/auto_{}.parquet", RandomHex(outside.random, 16));
   DS_ASSIGN_OR_RETURN(std::optional<DataFile> file,
                       data::WriteDataFile(std::move(conformed), schema, *group, key,
                                           fmt::format("{}/{}", store->root_uri(), key)));
   if (!file) return std::optional<CommittedSnapshot>();
+  if (Status held = lease.Hold(); !held.ok()) {
+    DropUnnamed(key);
+    return std::move(held).error();
+  }
   Result<CommittedSnapshot> committed = CommitFiles({.files = {*std::move(file)}, .schema = std::move(schema), .base = base},
                                                     *group, commit::PayloadKind::kManifest, until);
   if (!committed.ok()) {

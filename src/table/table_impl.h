@@ -12,6 +12,7 @@
 #include "catalog/directory_catalog.h"
 #include "commit/committer.h"
 #include "commit/group_committer.h"
+#include "commit/lease.h"
 #include "datashard/table.h"
 #include "storage/object_store.h"
 #include "table/background_merges.h"
@@ -77,6 +78,9 @@ class TableImpl {
   /// Publishes them, as a transaction or as a plain append (`kind`). After an error the files are still there.
   Result<CommittedSnapshot> CommitFiles(StagedFiles staged, WriteGroup& group, commit::PayloadKind kind,
                                         const commit::Until& until);
+  /// Publishes a change of no rows, in turn with this host's appends: a reader of long histories would lose every race.
+  Result<commit::Committed> CommitInTurn(commit::Change& change, const catalog::VersionPtr& known,
+                                         const Interrupted& interrupted);
   /// The newest version that is known without a look, if it has a schema; else the newest there is.
   Result<catalog::VersionPtr> KnownWithSchema();
   /// Sums by name; none on a store of the caller's, who has the metrics.
@@ -102,6 +106,9 @@ class TableImpl {
   void MergeLater();
   Result<std::optional<CommittedSnapshot>> AppendAsFile(ArrowStream conformed, Schema schema, const catalog::VersionPtr& base,
                                                         const commit::Until& until);
+  Result<std::optional<CommittedSnapshot>> AppendUnderLease(ArrowStream conformed, Schema schema,
+                                                            const catalog::VersionPtr& base, commit::Lease& lease,
+                                                            const commit::Until& until);
   void DropUnnamed(const std::string& key);
 
   PerProcess<std::unique_ptr<commit::GroupCommitter>> group_;  // made by the first append

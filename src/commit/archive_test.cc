@@ -124,10 +124,10 @@ TEST_F(ArchiveTest, FortyThousandSnapshotsLeaveAShortRootAndAreAllFound) {
 }
 
 TEST_F(ArchiveTest, IndexesOfTheTopLevelAreNeverMerged) {
-  std::vector<iceberg::HistoryEntry> root;
+  iceberg::HistoryRoot root;
   for (int64_t i = 0; i < 9; ++i) {
     const iceberg::HistoryRange range{.count = 1'000, .first_sequence = i * 1'000 + 1, .last_sequence = (i + 1) * 1'000};
-    root.push_back({.level = iceberg::kHistoryTopLevel, .range = range, .uuid = RandomUuid(*random)});
+    root.entries.push_back({.level = iceberg::kHistoryTopLevel, .range = range, .uuid = RandomUuid(*random)});
   }
   metadata.properties["datashard.history"] = iceberg::PrintHistory(root);
   for (int i = 0; i < 400; ++i) {

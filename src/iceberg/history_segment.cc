@@ -202,14 +202,14 @@ Result<std::vector<HistoryBlock>> BlocksOf(const AvroFile& file, std::string_vie
 
 Result<std::vector<HistoryEntry>> SegmentsOf(const AvroFile& file, std::string_view object) {
   DS_RETURN_IF_ERROR(CheckKind(file, "index", object));
-  DS_ASSIGN_OR_RETURN(std::vector<HistoryEntry> segments,
-                      ParseHistory(file.Header(kSegmentsKey).value_or(""),
-                                   fmt::format("{}: header key '{}'", object, kSegmentsKey)));
-  if (segments.empty()) return Damaged(object, "an index without segments");
+  DS_ASSIGN_OR_RETURN(HistoryRoot root, ParseHistory(file.Header(kSegmentsKey).value_or(""),
+                                                     fmt::format("{}: header key '{}'", object, kSegmentsKey)));
+  const std::vector<HistoryEntry>& segments = root.entries;
+  if (segments.empty() || root.has_expired()) return Damaged(object, "an index without segments, or with expired ones");
   for (const HistoryEntry& segment : segments) {
     if (segment.is_index()) return Damaged(object, "an index that lists an index");
   }
-  return segments;
+  return std::move(root.entries);
 }
 
 /// Calls `visit` with every segment of an index and its packed ids.
@@ -347,10 +347,10 @@ Result<std::vector<ArchivedSnapshot>> DecodeHistorySegment(ByteView avro, std::s
 
 Result<Bytes> EncodeHistoryIndex(std::span<const HistoryLine> lines) {
   DS_CHECK(!lines.empty());
-  std::vector<HistoryEntry> segments;
+  HistoryRoot segments;
   for (const HistoryLine& line : lines) {
     DS_CHECK(static_cast<int64_t>(line.id_prints.size()) == line.segment.range.count && !line.segment.is_index());
-    segments.push_back(line.segment);
+    segments.entries.push_back(line.segment);
   }
   // Ids are random: packing them would only cost whoever looks for one.
   AvroFileWriter file({{std::string(kKindKey), "index"},

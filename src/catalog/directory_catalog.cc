@@ -84,14 +84,32 @@ Result<std::optional<int64_t>> DirectoryCatalog::HeadByList() const {
   // The table is the longest run that ends in a body, the first one of equals. Its start may have been removed; other runs
   // are strays: of a writer that created an old number after that was removed and was killed before it took it back, of
   // names whose removal a power failure undid, or beyond a gap.
-  size_t best = numbers.size() - 1;
-  std::pair<bool, size_t> best_rank;
+  std::vector<int64_t> ends;  // of runs that end in a body
+  int64_t best = numbers.back();
+  size_t best_length = 0;
   for (size_t start = 0, end = 0; start < numbers.size(); start = end) {
     for (end = start + 1; end < numbers.size() && numbers[end] == numbers[end - 1] + 1;) ++end;
-    const std::pair<bool, size_t> rank(!dropped.contains(numbers[end - 1]), end - start);
-    if (rank > best_rank) std::tie(best, best_rank) = std::pair(end - 1, rank);
+    if (dropped.contains(numbers[end - 1])) continue;
+    ends.push_back(numbers[end - 1]);
+    if (end - start > best_length) std::tie(best, best_length) = std::pair(numbers[end - 1], end - start);
   }
-  return std::optional(numbers[best]);
+  for (const int64_t end : ends) {
+    if (end > best && GoesOnFrom(best, end)) best = end;
+  }
+  return std::optional(best);
+}
+
+/// A power failure may have taken names out of the middle: of versions whose body was just being dropped, or whose sync had
+/// failed before others built on them. Then what follows the gap has the snapshots of what precedes it, and more.
+bool DirectoryCatalog::GoesOnFrom(int64_t before_gap, int64_t after_gap) const {
+  const Result<VersionPtr> before = Read(before_gap);
+  const Result<VersionPtr> after = Read(after_gap);
+  if (!before.ok() || !after.ok() || (*before)->metadata.table_uuid != (*after)->metadata.table_uuid) return false;
+  if ((*after)->metadata.last_sequence_number <= (*before)->metadata.last_sequence_number) return false;
+  const Snapshot* const last = (*before)->metadata.current_snapshot();
+  if (last == nullptr) return true;
+  const auto found = FindSnapshotById(*store_, (*after)->metadata, last->snapshot_id);
+  return found.ok() && found->has_value();
 }
 
 Result<VersionPtr> DirectoryCatalog::Read(int64_t number) const {

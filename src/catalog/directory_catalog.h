@@ -83,6 +83,7 @@ class DirectoryCatalog {
   Result<bool> Exists(int64_t number) const;
   Result<int64_t> HeadFrom(int64_t number) const;
   Result<std::optional<int64_t>> HeadByList() const;
+  bool GoesOnFrom(int64_t before_gap, int64_t after_gap) const;
   Result<VersionPtr> Read(int64_t number) const;
   /// Reads version `head`, or a later one where the table has gone on so far meanwhile that its body was dropped.
   Result<VersionPtr> ReadHead(int64_t head) const;

@@ -15,6 +15,12 @@ constexpr Label kLabel = {.kind = 1, .schema_id = 2, .spec_id = 3, .rows = 4};
 class RingTest : public testing::Test {
  protected:
   Slot NewSlot(int64_t payload_bytes = 10) { return ring->Acquire(payload_bytes).value(); }
+  /// A slot that waits with `payload`.
+  Slot NewSubmitted(ByteView payload = "x") {
+    Slot slot = NewSlot();
+    EXPECT_THAT(slot.Submit(kLabel, payload), IsOk());
+    return slot;
+  }
   Leadership Lead() { return ring->TryLead().value(); }
 
   RingDirectory directory;
@@ -59,8 +65,7 @@ TEST_F(RingTest, OneAtATimeHasTheChoresBesideWhoeverLeads) {
 
 TEST_F(RingTest, EveryAnswerReachesItsOwnerAndOnlyTheFirst) {
   for (const SlotState state : {SlotState::kAck, SlotState::kReplan, SlotState::kRetry, SlotState::kUnknown}) {
-    Slot slot = NewSlot();
-    ASSERT_THAT(slot.Submit(kLabel, "x"), IsOk());
+    Slot slot = NewSubmitted();
     Leadership lead = Lead();
     const std::vector<Submission> taken = lead.Take();
     ASSERT_EQ(taken.size(), 1u);
@@ -72,8 +77,7 @@ TEST_F(RingTest, EveryAnswerReachesItsOwnerAndOnlyTheFirst) {
 }
 
 TEST_F(RingTest, AnAnswerToAnOlderSeqOrToNoSlotIsNotHeard) {
-  Slot slot = NewSlot();
-  ASSERT_THAT(slot.Submit(kLabel, "old"), IsOk());
+  Slot slot = NewSubmitted("old");
   Leadership lead = Lead();
   Submission old = lead.Take().at(0);
   ASSERT_THAT(slot.Submit(kLabel, "new"), IsOk());
@@ -211,8 +215,7 @@ TEST_F(RingTest, OnlyOneLeadsAtATime) {
 
 TEST_F(RingTest, ADeposedLeaderGoesOnBesideTheNext) {
   const auto second = OpenRing(directory.place());
-  Slot slot = NewSlot();
-  ASSERT_THAT(slot.Submit(kLabel, "x"), IsOk());
+  Slot slot = NewSubmitted();
   Leadership old = Lead();
   const Submission copy = old.Take().at(0);
   const uint64_t term = ring->term();
@@ -235,8 +238,7 @@ TEST_F(RingTest, ADeposedLeaderGoesOnBesideTheNext) {
 }
 
 TEST_F(RingTest, AReplyOfTheLosingLeaderDoesNotTouchTheWinners) {
-  Slot slot = NewSlot();
-  ASSERT_THAT(slot.Submit(kLabel, "x"), IsOk());
+  Slot slot = NewSubmitted();
   Leadership old = Lead();
   ring->Depose(ring->term());
   Leadership next = Lead();
@@ -288,8 +290,7 @@ TEST_F(RingTest, AnOwnerThatLeavesPassesOnTheLeadItWasOffered) {
     ASSERT_THAT(leaves->Submit(kLabel, "x"), IsOk());
     { const Leadership lead = Lead(); }
     ASSERT_EQ(raw->slots[static_cast<size_t>(leaves->index())].lead_passed.load(), 1u);
-    Slot stays = NewSlot();
-    ASSERT_THAT(stays.Submit(kLabel, "y"), IsOk());
+    Slot stays = NewSubmitted("y");
     if (noticed) leaves->Wait(kForEver);
     leaves.reset();
     EXPECT_EQ(raw->slots[static_cast<size_t>(stays.index())].lead_passed.load(), 1u);
@@ -391,8 +392,7 @@ TEST_F(RingTest, SeqNeverFallsEvenWhereSomebodyWritesGarbage) {
 }
 
 TEST_F(RingTest, AMemoryFullOfGarbageKillsNobody) {
-  Slot slot = NewSlot();
-  ASSERT_THAT(slot.Submit(kLabel, "x"), IsOk());
+  Slot slot = NewSubmitted();
   Leadership lead = Lead();
   uint64_t noise = 88172645463325252;
   auto* words = reinterpret_cast<std::atomic<uint64_t>*>(&*raw);

@@ -135,7 +135,7 @@ TEST_F(ArchiveTest, IndexesOfTheTopLevelAreNeverMerged) {
     ASSERT_THAT(Archive(), IsOk());
   }
   ASSERT_GT(Root().size(), 9u);
-  EXPECT_TRUE(std::equal(root.begin(), root.end(), Root().begin()));
+  EXPECT_TRUE(std::equal(root.entries.begin(), root.entries.end(), Root().begin()));
   EXPECT_EQ(warnings.text, "");
 }
 

@@ -1,6 +1,7 @@
 #include "data/merge_files.h"
 
 #include <arrow/api.h>
+#include <arrow/c/bridge.h>
 
 #include "base/error.h"
 #include "data/row_source.h"
@@ -47,6 +48,26 @@ Result<DataFile> MergeDataFiles(std::shared_ptr<ObjectStore> store, MergePlan pl
   if (!merged || merged->record_count != promised)
     return Internal("{}: {} rows were written, expected {}", plan.key, merged ? merged->record_count : 0, promised);
   return *std::move(merged);
+}
+
+Status PrepareToMerge() {
+  constexpr int64_t kRows = 2'000;  // more than a small file has, whose writer is another one
+  const Schema schema{.fields = {{.id = 1, .name = "n", .type = Type(TypeKind::kLong)},
+                                 {.id = 2, .name = "s", .type = Type(TypeKind::kString)}}};
+  const auto numbers = arrow::MakeArrayFromScalar(*arrow::MakeScalar(int64_t{1}), kRows);
+  const auto texts = arrow::MakeArrayFromScalar(*arrow::MakeScalar(std::string("x")), kRows);
+  if (!numbers.ok() || !texts.ok()) return Internal("no memory for {} rows", kRows);
+  const auto arrow_schema = arrow::schema({arrow::field("n", arrow::int64()), arrow::field("s", arrow::utf8())});
+  const auto reader = arrow::RecordBatchReader::Make({arrow::RecordBatch::Make(arrow_schema, kRows, {*numbers, *texts})});
+  ArrowStream rows;
+  if (!reader.ok() || !arrow::ExportRecordBatchReader(*reader, rows.get()).ok()) return Internal("rows cannot be exported");
+  const std::shared_ptr<ObjectStore> store = OpenMemoryStore("prepare", SystemClock());
+  const std::unique_ptr<WriteGroup> group = store->NewWriteGroup();
+  DS_ASSIGN_OR_RETURN(ArrowStream conformed, ConformRows(std::move(rows), schema));
+  DS_ASSIGN_OR_RETURN(std::optional<DataFile> file, WriteDataFile(std::move(conformed), schema, *group, "a", "memory://prepare/a"));
+  const MergePlan plan{.files = {{.key = "a", .file = *std::move(file)}}, .schema = schema, .key = "b", .uri = "memory://prepare/b"};
+  DS_RETURN_IF_ERROR(MergeDataFiles(store, plan, *group, [] { return Status(); }));
+  return {};
 }
 
 }  // namespace datashard::data

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "data/merge_files.h"
 
 namespace datashard {
 
@@ -70,9 +71,11 @@ class LiveWorkers {
   std::atomic<pid_t> owner_ = 0;
 };
 
-/// Never destroyed: a handle may be closed after everything else.
+/// Never destroyed: a handle may be closed after everything else. What a merge needs is made first, so that at exit it is
+/// destroyed after the handler has stopped the threads.
 LiveWorkers& Live() {
   static LiveWorkers* const live = [] {
+    static_cast<void>(data::PrepareToMerge());  // where that fails, merging does, and says why
     LiveWorkers* made = std::make_unique<LiveWorkers>().release();
     (void)std::atexit([] { Live().StopAll(); });  // refused only where memory has run out
     return made;

@@ -30,6 +30,6 @@ def answers_of(engine: str, name: str, table, *arguments) -> list:
         pytest.fail(f"{PEERS} does not exist: run `make peers`")
     done = subprocess.run(
         [str(PEERS), str(Path(__file__).with_name("peer.py")), engine, name, str(table), *map(str, arguments)],
-        capture_output=True, text=True, timeout=300)
+        capture_output=True, text=True, timeout=300, env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
     assert done.returncode == 0, f"{engine} could not {name} {table}:\n{done.stderr}"
     return [json.loads(line) for line in done.stdout.splitlines()]

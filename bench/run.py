@@ -3,18 +3,17 @@
     python bench/run.py append --ours .venv/bin/python --peers .cache/venvs/peers/bin/python [--write docs/benchmarks.md]
 
 Ends with status 1 if an answer was wrong. A missed target is reported, not hidden, and does not change the status.
-`commit` compares many processes at once and has options of its own: see bench/commit.py.
+`commit` (many processes at once) and `flat` (long histories) have options of their own: see bench/commit.py, bench/flat.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import importlib
 import os
 import random
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,32 +23,9 @@ sys.path.insert(0, str(HERE))
 
 import page  # noqa: E402
 from cases import BENCHES, Case  # noqa: E402
+from workers import Worker  # noqa: E402
 
 OURS = "datashard (this)"
-
-
-class Worker:
-    """A system's process."""
-
-    def __init__(self, python: str, module: str, directory: Path):
-        directory.mkdir(parents=True)
-        self.process = subprocess.Popen(
-            [python, str(HERE / "worker.py"), module, str(directory)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE)
-
-    def call(self, name: str, *arguments):
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(json.dumps({"call": name, "arguments": arguments}) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"a worker ended early (status {self.process.wait()}) in {name}{arguments}")
-        return json.loads(line)["value"]
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def systems_of(bench: str, ours: str, peers: str) -> dict[str, tuple[str, str]]:
@@ -112,13 +88,11 @@ def table(bench: str, times: dict[str, dict[str, list[float]]]) -> str:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["commit"]:
-        import commit
-
-        commit.main(sys.argv[2:])
+    if sys.argv[1:2] in (["commit"], ["flat"]):
+        importlib.import_module(sys.argv[1]).main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bench", choices=sorted([*BENCHES, "commit"]))
+    parser.add_argument("bench", choices=sorted([*BENCHES, "commit", "flat"]))
     parser.add_argument("--ours", required=True, help="interpreter with this project")
     parser.add_argument("--peers", required=True, help="interpreter with the other systems")
     parser.add_argument("--write", type=Path, help="page whose section is replaced")
@@ -128,6 +102,7 @@ def main() -> None:
     workers: dict[str, Worker] = {}
     try:
         for number, (name, (python, module)) in enumerate(systems_of(options.bench, options.ours, options.peers).items()):
+            (scratch / str(number)).mkdir()
             workers[name] = Worker(os.path.abspath(python), module, scratch / str(number))
         if options.bench == "read":
             rows = BENCHES["read"][0].rows

@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 venv=$root/.venv
 peers=$root/.cache/venvs/peers
+spark=$root/.cache/venvs/spark
 build=$root/build/release
 
 say() { printf '\n== %s\n' "$*"; }

@@ -2,7 +2,7 @@
 # Resolves dev/requirements*.txt into the lock files: exact versions of everything, made in fresh environments.
 source "$(dirname "$0")/lib.sh"
 
-for name in requirements requirements-peers; do
+for name in requirements requirements-peers requirements-spark; do
   scratch=$(mktemp -d)
   python3 -m venv "$scratch"
   "$scratch/bin/python" -m pip install --quiet --disable-pip-version-check -r "dev/$name.txt"

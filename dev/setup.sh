@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # Installs what building and testing need: Debian packages (only those missing) and the Python environment in .venv.
-# With "peers", also the environment of other engines that interop tests and benchmarks talk to.
+# With "peers", also the environment of other engines that interop tests and benchmarks talk to; with "spark", that of Spark.
 source "$(dirname "$0")/lib.sh"
 
+# missing_packages LIST, install_packages LIST: of the Debian packages named in a file, one a line.
 missing_packages() {
   local package
   while read -r package; do
     [ "$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null)" = "install ok installed" ] || printf '%s\n' "$package"
-  done <dev/apt-packages.txt
+  done <"$1"
 }
 
 install_packages() {
   local missing
-  mapfile -t missing < <(missing_packages)
+  mapfile -t missing < <(missing_packages "$1")
   if [ ${#missing[@]} -eq 0 ]; then return 0; fi
   command -v apt-get >/dev/null || die "these packages are needed, and there is no apt-get to install them: ${missing[*]}"
   if [ "$(id -u)" -ne 0 ]; then
@@ -35,10 +36,35 @@ environment() {
   touch "$stamp"
 }
 
-step "Debian packages" install_packages
+# The jars of dev/spark-packages.txt, by Spark's own downloader, into $spark/ivy/jars.
+spark_jars() {
+  local packages stamp
+  packages=$(paste -sd, dev/spark-packages.txt)
+  stamp=$spark/.jars-$(printf '%s' "$packages" | sha256sum | cut -c1-16)
+  if [ -e "$stamp" ]; then return 0; fi
+  rm -rf "$spark/ivy"
+  "$spark/bin/python" - "$packages" "$spark/ivy" >/dev/null 2>"$spark/ivy.log" <<'PYTHON' || die "see $spark/ivy.log"
+import sys
+from pyspark.sql import SparkSession
+
+SparkSession.builder.master("local[1]").config("spark.jars.packages", sys.argv[1]).config("spark.jars.ivy", sys.argv[2]) \
+    .config("spark.ui.enabled", "false").config("spark.driver.host", "127.0.0.1").getOrCreate().stop()
+PYTHON
+  touch "$stamp"
+}
+
+step "Debian packages" install_packages dev/apt-packages.txt
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || die "$(python3 --version) is too old; 3.10 or newer is needed"
 step "Python environment .venv" environment "$venv" dev/requirements.lock
-if [ "${1:-}" = peers ]; then
+for extra in "$@"; do
   mkdir -p "$(dirname "$peers")"
-  step "environment of other engines" environment "$peers" dev/requirements-peers.lock
-fi
+  case $extra in
+    peers) step "environment of other engines" environment "$peers" dev/requirements-peers.lock ;;
+    spark)
+      step "Debian packages for Spark" install_packages dev/apt-packages-spark.txt
+      step "environment of Spark" environment "$spark" dev/requirements-spark.lock
+      step "Iceberg for Spark" spark_jars
+      ;;
+    *) die "unknown extra '$extra'; expected peers or spark" ;;
+  esac
+done

@@ -82,6 +82,21 @@ def _problem(rows: list[int], promised: int, earlier: set[int], found: collectio
     return "" if earlier <= ids else f"{len(earlier - ids)} rows of an older one are missing"
 
 
+def fairness(appends: list[int], longest_us: list[int]) -> dict:
+    """How evenly writers got on: appends of the slowest, of some between, of the fastest; the longest append of any."""
+    counts = sorted(appends)
+    at = {"slowest": 0, "tenth": 0.1, "median": 0.5, "nine_tenths": 0.9, "fastest": 1}
+    return {"writers": len(counts), "longest_append_seconds": round(max(longest_us) / 1e6, 2)} | {
+        name: counts[round(share * (len(counts) - 1))] for name, share in at.items()}
+
+
+def fairness_line(kind: str, of: dict) -> str:
+    ratio = f"{of['fastest'] / of['slowest']:.2f}x" if of["slowest"] else "∞"
+    return (f"   fairness:    {of['writers']} {kind} writers made {of['slowest']:,} to {of['fastest']:,} appends ({ratio}; a tenth at most "
+            f"{of['tenth']:,}, half {of['median']:,}, nine tenths {of['nine_tenths']:,}), the longest took "
+            f"{of['longest_append_seconds']:.2f} s")
+
+
 def plain_line(result: dict) -> str:
     share = 100 * result["lost"] / result["expected"]
     return (f"   plain file:  {result['found']:,} of {result['expected']:,} rows found, {result['lost']:,} lost ({share:.0f} %) "
@@ -97,6 +112,9 @@ def table_lines(result: dict) -> str:
     if result["killed"] or result["stopped"]:
         lines.append(f"   writers:     {result['killed']} killed, {result['stopped']} stopped for a while; of {result['cut_off']} appends "
                      f"cut off by a kill, {result['cut_off_there']} are there")
+    lines += [fairness_line(kind, of) for kind, of in result.get("fairness", {}).items()]
+    if result["memory_bytes"]:
+        lines.append(f"   memory:      {result['memory_bytes'] / 2**30:.2f} GiB for all writers (shared pages counted once)")
     lines.append(f"   snapshots:   {result['snapshots_read']} random ones read, by id and by time")
     lines += [f"   wrong:       {text}" for text in result["snapshots_unreadable"] + result["error_examples"]]
     if result["strays"]:

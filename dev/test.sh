@@ -27,10 +27,11 @@ python_tests() {
   "$venv/bin/python" -m pytest -q -p no:cacheprovider "${select[@]}"
 }
 
-if [ "$scope" = fast ] || [ -n "$room" ]; then
-  dev/setup.sh
-else
-  dev/setup.sh peers
+extras=(peers)
+[ "$scope" != all ] || extras+=(spark)
+if [ "$scope" = fast ] || [ -n "$room" ]; then extras=(); fi
+dev/setup.sh "${extras[@]}"
+if [ ${#extras[@]} -gt 0 ]; then
   step "S3 server for tests" dev/s3-server install
   [ "$scope" != all ] || step "second S3 server for tests" dev/s3-server install --server minio
 fi

@@ -8,35 +8,24 @@
 namespace bench {
 namespace {
 
-struct Column {
-  const char* name;
-  const char* format;  // of the Arrow C interface: l is int64, g is double, u is UTF-8
-  int64_t flags;
-};
-constexpr std::array<Column, 5> kColumns = {{
-    {"id", "l", 0}, {"user", "u", 0}, {"status", "u", 0}, {"amount", "g", ARROW_FLAG_NULLABLE}, {"started_at", "l", 0},
-}};
-
 // Children belong to their parent's private data; a consumer releases the parent, or moves a child out and releases it.
 struct SchemaBody {
-  std::array<ArrowSchema, kColumns.size()> columns{};
-  std::array<ArrowSchema*, kColumns.size()> pointers{};
+  std::vector<ArrowSchema> columns;
+  std::vector<ArrowSchema*> pointers;
 };
 struct ColumnBody {
   std::array<const void*, 3> buffers{};
   std::array<int32_t, 2> offsets{};
-  std::string text;
-  int64_t integer = 0;
-  double number = 0;
+  std::variant<int64_t, double, std::string> value;
   uint8_t validity = 0;
 };
 struct ArrayBody {
-  std::array<ArrowArray, kColumns.size()> columns{};
-  std::array<ArrowArray*, kColumns.size()> pointers{};
+  std::vector<ArrowArray> columns;
+  std::vector<ArrowArray*> pointers;
   std::array<const void*, 1> buffers{};
 };
 struct StreamBody {
-  Record record;
+  std::vector<Cell> cells;
   bool done = false;
 };
 
@@ -62,45 +51,40 @@ void FreeArray(ArrowArray* array) {
   array->release = nullptr;
 }
 
-int GetSchema(ArrowArrayStream*, ArrowSchema* out) {
+// Of the Arrow C interface, by the alternative of Cell::value.
+constexpr std::array<const char*, 3> kFormats = {"l", "g", "u"};
+
+int GetSchema(ArrowArrayStream* stream, ArrowSchema* out) {
+  const auto& cells = static_cast<StreamBody*>(stream->private_data)->cells;
   auto body = std::make_unique<SchemaBody>();
-  for (size_t i = 0; i < kColumns.size(); ++i) {
-    body->columns[i] = {kColumns[i].format, kColumns[i].name, nullptr, kColumns[i].flags, 0, nullptr, nullptr, &FreeSchema, nullptr};
-    body->pointers[i] = &body->columns[i];
+  for (const Cell& cell : cells) {
+    const int64_t flags = cell.nullable ? ARROW_FLAG_NULLABLE : 0;
+    body->columns.push_back({kFormats[cell.value.index()], cell.name, nullptr, flags, 0, nullptr, nullptr, &FreeSchema, nullptr});
   }
+  for (ArrowSchema& column : body->columns) body->pointers.push_back(&column);
   ArrowSchema** children = body->pointers.data();
-  *out = {"+s", "", nullptr, 0, kColumns.size(), children, nullptr, &FreeSchema, body.release()};
+  *out = {"+s", "", nullptr, 0, static_cast<int64_t>(cells.size()), children, nullptr, &FreeSchema, body.release()};
   return 0;
 }
 
-ArrowArray MakeColumn(std::unique_ptr<ColumnBody> body, int64_t buffers, bool valid) {
-  body->validity = valid ? 1 : 0;
-  body->buffers[0] = valid ? nullptr : &body->validity;
+ArrowArray MakeColumn(Cell& cell) {
+  auto body = std::make_unique<ColumnBody>();
+  body->value = std::move(cell.value);
+  body->validity = cell.is_null ? 0 : 1;
+  body->buffers[0] = cell.is_null ? &body->validity : nullptr;
+  int64_t buffers = 2;
+  if (const auto* text = std::get_if<std::string>(&body->value)) {
+    body->offsets = {0, static_cast<int32_t>(text->size())};
+    body->buffers[1] = body->offsets.data();
+    body->buffers[2] = text->data();
+    buffers = 3;
+  } else if (const auto* number = std::get_if<double>(&body->value)) {
+    body->buffers[1] = number;
+  } else {
+    body->buffers[1] = std::get_if<int64_t>(&body->value);
+  }
   const void** pointers = body->buffers.data();
-  return {1, valid ? 0 : 1, 0, buffers, 0, pointers, nullptr, nullptr, &FreeArray<ColumnBody>, body.release()};
-}
-
-ArrowArray Integer(int64_t value) {
-  auto body = std::make_unique<ColumnBody>();
-  body->integer = value;
-  body->buffers[1] = &body->integer;
-  return MakeColumn(std::move(body), 2, true);
-}
-
-ArrowArray Number(double value, bool valid) {
-  auto body = std::make_unique<ColumnBody>();
-  body->number = value;
-  body->buffers[1] = &body->number;
-  return MakeColumn(std::move(body), 2, valid);
-}
-
-ArrowArray Text(const std::string& value) {
-  auto body = std::make_unique<ColumnBody>();
-  body->text = value;
-  body->offsets = {0, static_cast<int32_t>(value.size())};
-  body->buffers[1] = body->offsets.data();
-  body->buffers[2] = body->text.data();
-  return MakeColumn(std::move(body), 3, true);
+  return {1, cell.is_null ? 1 : 0, 0, buffers, 0, pointers, nullptr, nullptr, &FreeArray<ColumnBody>, body.release()};
 }
 
 int GetNext(ArrowArrayStream* stream, ArrowArray* out) {
@@ -110,14 +94,12 @@ int GetNext(ArrowArrayStream* stream, ArrowArray* out) {
     return 0;
   }
   source->done = true;
-  const Record& record = source->record;
   auto body = std::make_unique<ArrayBody>();
-  body->columns = {Integer(record.id), Text(record.user), Text(record.status), Number(record.amount, record.has_amount),
-                   Integer(record.started_at)};
-  for (size_t i = 0; i < kColumns.size(); ++i) body->pointers[i] = &body->columns[i];
+  for (Cell& cell : source->cells) body->columns.push_back(MakeColumn(cell));
+  for (ArrowArray& column : body->columns) body->pointers.push_back(&column);
   ArrowArray** children = body->pointers.data();
   const void** buffers = body->buffers.data();
-  *out = {1, 0, 0, 1, kColumns.size(), buffers, children, nullptr, &FreeArray<ArrayBody>, body.release()};
+  *out = {1, 0, 0, 1, static_cast<int64_t>(source->cells.size()), buffers, children, nullptr, &FreeArray<ArrayBody>, body.release()};
   return 0;
 }
 
@@ -130,9 +112,19 @@ void FreeStream(ArrowArrayStream* stream) {
 
 }  // namespace
 
-datashard::ArrowStream OneRow(const Record& record) {
-  ArrowArrayStream stream{&GetSchema, &GetNext, &LastError, &FreeStream, std::make_unique<StreamBody>(StreamBody{record}).release()};
+datashard::ArrowStream OneRow(std::vector<Cell> cells) {
+  auto body = std::make_unique<StreamBody>();
+  body->cells = std::move(cells);
+  ArrowArrayStream stream{&GetSchema, &GetNext, &LastError, &FreeStream, body.release()};
   return datashard::ArrowStream(&stream);
+}
+
+datashard::ArrowStream OneRow(const Record& record) {
+  return OneRow({{"id", record.id},
+                 {"user", record.user},
+                 {"status", record.status},
+                 {.name = "amount", .value = record.amount, .nullable = true, .is_null = !record.has_amount},
+                 {"started_at", record.started_at}});
 }
 
 }  // namespace bench

@@ -13,6 +13,7 @@
 
 #include "datashard/arrow_c.h"
 #include "datashard/filter.h"
+#include "datashard/maintenance.h"
 #include "datashard/manifest.h"
 #include "datashard/result.h"
 #include "datashard/schema.h"
@@ -88,7 +89,8 @@ class Table {
   // The history: every snapshot ever made, those archived behind the metadata's window too. Errors of these calls, for
   // archived ones: kCorruption (kMetadata) that names the file which is missing or damaged.
   Result<std::optional<Snapshot>> snapshot_by_id(int64_t snapshot_id) const;
-  /// Newest snapshot of the current line with timestamp_ms at or before the given one.
+  /// Newest snapshot of the current line with timestamp_ms at or before the given one. Errors also: kInvalidArgument
+  /// (kSnapshot) where it was expired.
   Result<std::optional<Snapshot>> snapshot_as_of(int64_t timestamp_ms) const;
   /// Snapshots, oldest first. Errors also: kInvalidArgument for a negative limit. Memory: about 1 KB each.
   Result<std::vector<Snapshot>> snapshots(SnapshotListOptions options = {}) const;
@@ -120,6 +122,21 @@ class Table {
   std::map<std::string, double> metrics() const;
   /// A new transaction on this table, which must outlive it.
   std::unique_ptr<Transaction> NewTransaction();
+
+  /// Forgets snapshots, those archived too; the current one and all that branches and tags need stay. Their files are removed
+  /// by the next collection. Time travel by time to before a forgotten snapshot of the metadata's window, or to a moment when a
+  /// forgotten one was current, is an error afterwards; by id it finds all that are left. Errors: kInvalidArgument (kSnapshot for
+  /// unknown ids, and those that a branch or tag names), kConflict, kCommitUnknown, kCorruption of the archive.
+  /// Cost: reads the archive, some 3 s and 80 MB for a million snapshots; publishes one version if anything is due.
+  Result<ExpireReport> ExpireSnapshots(const ExpireOptions& options, const Interrupted& interrupted = {});
+  /// Removes the files below data/ and metadata/ that no snapshot needs: those of commits that failed, of expired snapshots and
+  /// of killed processes. Every manifest list and manifest is read and checked first. Anything doubtful ends the call
+  /// with nothing removed: kCorruption (a file that a snapshot needs is missing or damaged), kInvalidArgument (options; a URI
+  /// outside the root), kUnsupported (symbolic links, a table inside the table, gc.enabled=false), kConflict (a new version names
+  /// a file that was about to go). Errors of storage may come after some files have gone; the table is whole.
+  /// Publishes a version without a snapshot if anything goes. Threads and processes may read and write at the same time.
+  /// Cost: one read per snapshot and per manifest, and a listing; memory: some 200 bytes per file there is.
+  Result<CollectReport> CollectGarbage(const CollectOptions& options = {}, const Interrupted& interrupted = {});
 
   /// The lines of a manifest list and the live files of a manifest. `path` is a URI of this table, an absolute path
   /// below its root, or relative to it. Errors: kInvalidArgument outside the root, kNotFound, kCorruption.

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cerrno>
 #include <set>
@@ -8,6 +11,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/executor.h"
+#include "base/fork.h"
 #include "base/metrics.h"
 #include "base/random.h"
 #include "base/uri.h"
@@ -107,6 +111,25 @@ TEST(Metrics, SumsOverThreads) {
     std::jthread b([&] { for (int i = 0; i < 1000; ++i) sums.Add("x_total", 2); });
   }
   EXPECT_EQ(sums.Read().at("x_total"), 3000);
+}
+
+TEST(PerProcess, AForkChildFindsANewStateWhateverBecameOfTheOldOne) {
+  PerProcess<std::string> state;
+  state.Lock()->assign("the parent's");
+  const auto locked = state.Lock();  // by a thread that the child does not have
+  EXPECT_FALSE(state.TryLock().has_value());
+  const uint64_t forks = ForkCount();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);  // kills a child that hangs
+    const auto childs = state.Lock();
+    ::_exit(ForkCount() == forks + 1 && childs->empty() && !state.TryLock() ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(*locked, "the parent's");
+  EXPECT_EQ(ForkCount(), forks);
 }
 
 }  // namespace

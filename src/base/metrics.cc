@@ -3,18 +3,17 @@
 namespace datashard {
 
 void MetricSums::Add(std::string_view name, double amount) {
-  std::lock_guard lock(mutex_);
-  const auto found = sums_.find(name);
-  if (found != sums_.end()) {
+  const auto sums = sums_.Lock();
+  const auto found = sums->find(name);
+  if (found != sums->end()) {
     found->second += amount;
   } else {
-    sums_.emplace(name, amount);
+    sums->emplace(name, amount);
   }
 }
 
 std::map<std::string, double, std::less<>> MetricSums::Read() const {
-  std::lock_guard lock(mutex_);
-  return sums_;
+  return *sums_.Lock();
 }
 
 }  // namespace datashard

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
+
+#include "base/fork.h"
 
 namespace datashard {
 
@@ -15,15 +16,14 @@ class Metrics {
   virtual void Add(std::string_view name, double amount) = 0;
 };
 
-/// Sums in memory.
+/// Sums in memory, of this process: a fork child begins at nothing.
 class MetricSums final : public Metrics {
  public:
   void Add(std::string_view name, double amount) override;
   std::map<std::string, double, std::less<>> Read() const;
 
  private:
-  mutable std::mutex mutex_;
-  std::map<std::string, double, std::less<>> sums_;
+  mutable PerProcess<std::map<std::string, double, std::less<>>> sums_;
 };
 
 }  // namespace datashard

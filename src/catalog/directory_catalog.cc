@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "catalog/history.h"
 #include "catalog/version_names.h"
 
 namespace datashard::catalog {
@@ -94,14 +95,32 @@ Result<std::optional<int64_t>> DirectoryCatalog::HeadByList() const {
   // The table is the longest run that ends in a body, the first one of equals. Its start may have been removed; other runs
   // are strays: of a writer that created an old number after that was removed and was killed before it took it back, of
   // names whose removal a power failure undid, or beyond a gap.
-  size_t best = numbers.size() - 1;
-  std::pair<bool, size_t> best_rank;
+  std::vector<int64_t> ends;  // of runs that end in a body
+  int64_t best = numbers.back();
+  size_t best_length = 0;
   for (size_t start = 0, end = 0; start < numbers.size(); start = end) {
     for (end = start + 1; end < numbers.size() && numbers[end] == numbers[end - 1] + 1;) ++end;
-    const std::pair<bool, size_t> rank(!dropped.contains(numbers[end - 1]), end - start);
-    if (rank > best_rank) std::tie(best, best_rank) = std::pair(end - 1, rank);
+    if (dropped.contains(numbers[end - 1])) continue;
+    ends.push_back(numbers[end - 1]);
+    if (end - start > best_length) std::tie(best, best_length) = std::pair(numbers[end - 1], end - start);
   }
-  return std::optional(numbers[best]);
+  for (const int64_t end : ends) {
+    if (end > best && GoesOnFrom(best, end)) best = end;
+  }
+  return std::optional(best);
+}
+
+/// A power failure may have taken names out of the middle: of versions whose body was just being dropped, or whose sync had
+/// failed before others built on them. Then what follows the gap has the snapshots of what precedes it, and more.
+bool DirectoryCatalog::GoesOnFrom(int64_t before_gap, int64_t after_gap) const {
+  const Result<VersionPtr> before = Read(before_gap);
+  const Result<VersionPtr> after = Read(after_gap);
+  if (!before.ok() || !after.ok() || (*before)->metadata.table_uuid != (*after)->metadata.table_uuid) return false;
+  if ((*after)->metadata.last_sequence_number <= (*before)->metadata.last_sequence_number) return false;
+  const Snapshot* const last = (*before)->metadata.current_snapshot();
+  if (last == nullptr) return true;
+  const auto found = FindSnapshotById(*store_, (*after)->metadata, last->snapshot_id);
+  return found.ok() && found->has_value();
 }
 
 Result<VersionPtr> DirectoryCatalog::Read(int64_t number) const {
@@ -210,7 +229,7 @@ Result<VersionPtr> DirectoryCatalog::RefreshAfterLoss(const VersionPtr& known) c
   if (!remote_) return Refresh(known);
   Result<VersionPtr> next = Read(known->number + 1);
   if (!next.ok()) return next.kind() == ErrorKind::kNotFound ? Refresh(known) : std::move(next);
-  DS_RETURN_IF_ERROR(CheckSameTable(known, *next));
+  DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, **next));
   return next;
 }
 
@@ -221,13 +240,6 @@ bool DirectoryCatalog::WasSeenWithin(const Version& version, std::chrono::micros
 }
 
 void DirectoryCatalog::NoteSeen(const Version& version) const { version.seen_us = outside_.clock.Monotonic().count(); }
-
-Status DirectoryCatalog::CheckSameTable(const VersionPtr& known, const VersionPtr& found) const {
-  if (found->metadata.table_uuid == known->metadata.table_uuid) return {};
-  return Corruption("the table at {} was replaced: its uuid was {}, now it is {}; open it again", store_->root_uri(),
-                    known->metadata.table_uuid, found->metadata.table_uuid)
-      .About(ErrorSubject::kTable);
-}
 
 Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
   VersionPtr newest = known;
@@ -243,8 +255,15 @@ Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
       NoteSeen(*known);
     }
   }
-  DS_RETURN_IF_ERROR(CheckSameTable(known, newest));
+  DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, *newest));
   return newest;
+}
+
+Status DirectoryCatalog::CheckSameTable(std::string_view table_uuid, const Version& found) const {
+  if (found.metadata.table_uuid == table_uuid) return {};
+  return Corruption("the table at {} was replaced: its uuid was {}, now it is {}; open it again", store_->root_uri(),
+                    table_uuid, found.metadata.table_uuid)
+      .About(ErrorSubject::kTable);
 }
 
 Result<Published> DirectoryCatalog::Settle(const Prepared& prepared) const {
@@ -281,7 +300,7 @@ Result<DirectoryCatalog::Prepared> DirectoryCatalog::Prepare(int64_t number, ice
   }
   DS_ASSIGN_OR_RETURN(const bool beside_others, MayHaveForeignWriters(metadata));
   Prepared prepared;
-  prepared.beside_others = beside_others;
+  prepared.beside_others = beside_others && !remote_;
   DS_ASSIGN_OR_RETURN(prepared.body, iceberg::EncodeTableMetadata(metadata));
   DS_ASSIGN_OR_RETURN(prepared.object, group.Prepare(VersionKey(number), prepared.body));
   auto version = std::make_shared<Version>();
@@ -294,7 +313,8 @@ Result<DirectoryCatalog::Prepared> DirectoryCatalog::Prepare(int64_t number, ice
   return prepared;
 }
 
-Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const VersionPtr& base) {
+Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const VersionPtr& base,
+                                            const std::function<void()>& alive) {
   const std::string gzip_key = GzipVersionKey(prepared.version->number);
   const bool look_for_gzip = !remote_ || gzip_seen_;
   if (look_for_gzip) {
@@ -304,11 +324,13 @@ Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const Vers
   }
   // A checksum left behind by a Hadoop writer that crashed makes Spark refuse the new file.
   if (!remote_) DS_RETURN_IF_ERROR(store_->Delete(ChecksumKey(prepared.version->key)));
-  const bool beside_others = prepared.beside_others && !remote_;
-  if (beside_others && base && !IsSettled(*base)) {
-    DS_RETURN_IF_ERROR(foreign_writers_.Await());
-    DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*base));
-    if (!still_there) return Published::kLost;
+  if (prepared.beside_others && base) {
+    DS_ASSIGN_OR_RETURN(const bool gave_way, foreign_writers_.GiveWay(alive));
+    if (gave_way || !IsSettled(*base)) {
+      DS_RETURN_IF_ERROR(foreign_writers_.Await(alive));
+      DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*base));
+      if (!still_there) return Published::kLost;
+    }
   }
 
   const Status put = prepared.object->Publish();
@@ -323,7 +345,7 @@ Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const Vers
                          "differently; let all writers use write.metadata.compression-codec=none",
                          store_->root_uri(), prepared.version->key, gzip_key);
   }
-  Result<Published> confirmed = Confirm(prepared, base);
+  Result<Published> confirmed = Confirm(prepared, base, alive);
   if (!confirmed.ok()) return OutcomeOpen(std::move(confirmed).error(), store_->root_uri(), prepared.version->key);
   return confirmed;
 }
@@ -339,22 +361,21 @@ Result<bool> DirectoryCatalog::BaseStillThere(const Version& base) const {
 }
 
 bool DirectoryCatalog::IsSettled(const Version& version) const {
-  std::lock_guard lock(mutex_);
-  return version.object && version.object == settled_;
+  return version.object && version.object == *settled_.Lock();
 }
 
 // Two ways to be wrong although the create has succeeded. (1) The number was not new: a writer that was stopped on an old
 // base while the table went on by so many versions that the names behind its base were removed creates such a name again,
 // and no later version contains it. (2) A Hadoop catalog renames its version over ours.
-Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const VersionPtr& base) {
+Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const VersionPtr& base,
+                                            const std::function<void()>& alive) {
   // Bodies are dropped in ascending order, long before names: while the base has its body, its successor was never removed.
   bool holds = false;
   if (base) {
     DS_ASSIGN_OR_RETURN(holds, BaseStillThere(*base));
   }
-  const bool beside_others = prepared.beside_others && !remote_;
-  if (beside_others) {
-    DS_RETURN_IF_ERROR(foreign_writers_.Await());
+  if (prepared.beside_others) {
+    DS_RETURN_IF_ERROR(foreign_writers_.Await(alive));
     DS_ASSIGN_OR_RETURN(const bool ours, prepared.version->object->StillNamed());
     holds = holds && ours;
   }
@@ -362,9 +383,9 @@ Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const Vers
   if (!holds) {
     DS_ASSIGN_OR_RETURN(published, Trace(prepared, base));
   }
-  if (published == Published::kWon && beside_others) {
-    std::lock_guard lock(mutex_);
-    settled_ = prepared.version->object;
+  if (published == Published::kWon && prepared.beside_others) {
+    foreign_writers_.Won();
+    *settled_.Lock() = prepared.version->object;
   }
   return published;
 }
@@ -374,23 +395,14 @@ Result<Published> DirectoryCatalog::Trace(const Prepared& prepared, const Versio
   DS_ASSIGN_OR_RETURN(const bool ours_there, ours.object->StillNamed());
   DS_ASSIGN_OR_RETURN(const VersionPtr head, Load());
   if (ours_there && head->number == ours.number) return Published::kWon;
-  Standing standing = StandingOf(ours.metadata, head->metadata);
+  Standing standing = StandingOf(ours.metadata, base ? &base->metadata : nullptr, head->metadata);
   if (standing == Standing::kUnsaid) {
-    // The head's snapshots begin after ours. Names tell as much as they can: they are removed in ascending order.
-    bool base_named = true;
-    if (base) {
-      DS_ASSIGN_OR_RETURN(base_named, Exists(base->number));
-    }
-    const int64_t ahead = head->number - ours.number;
-    if (base_named && ahead >= 0 && ahead < old_versions_.limits().names / 2) {
-      standing = Standing::kIncluded;
-    } else if (!base_named && ours_there) {
-      standing = Standing::kExcluded;
-    } else {
-      return CommitUnknown("{}/{} was published by a writer that was then stopped for so long that the table's history no "
-                           "longer says whether it counts; keep every file and look for the rows",
-                           store_->root_uri(), ours.key);
-    }
+    DS_ASSIGN_OR_RETURN(standing, StandingByNames(prepared, base, {.ours_there = ours_there, .head = *head}));
+  }
+  if (standing == Standing::kUnsaid) {
+    return CommitUnknown("{}/{} was published by a writer that was then stopped for so long that the table's history no "
+                         "longer says whether it counts; keep every file and look for the rows",
+                         store_->root_uri(), ours.key);
   }
   if (standing == Standing::kIncluded) return Published::kWon;
   if (ours_there) {
@@ -400,6 +412,32 @@ Result<Published> DirectoryCatalog::Trace(const Prepared& prepared, const Versio
     outside_.metrics.Add("datashard_foreign_replacements_total", 1);
   }
   return Published::kLost;
+}
+
+/// What the head's window does not tell: from the archive behind it, then from names.
+Result<Standing> DirectoryCatalog::StandingByNames(const Prepared& prepared, const VersionPtr& base, Sight sight) const {
+  const Version& ours = *prepared.version;
+  if (const Snapshot* const added = AddedSnapshot(ours.metadata, base ? &base->metadata : nullptr)) {
+    DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> archived,
+                        FindSnapshotById(*store_, sight.head.metadata, added->snapshot_id));
+    if (archived) return Standing::kIncluded;
+  }
+  if (!sight.ours_there) {
+    const Result<ObjectInfo> under_our_name = store_->Head(ours.key);
+    if (!under_our_name.ok() && under_our_name.kind() != ErrorKind::kNotFound) return under_our_name.error();
+    // A body that is not ours: a Hadoop catalog's, renamed over it.
+    if (under_our_name.ok() && !IsTombstone(*under_our_name)) return Standing::kExcluded;
+    // Whose body it was that has been dropped since, no name tells.
+    if (prepared.beside_others) return Standing::kUnsaid;
+  }
+  // Names are removed in ascending order.
+  bool base_named = true;
+  if (base) {
+    DS_ASSIGN_OR_RETURN(base_named, Exists(base->number));
+  }
+  const int64_t ahead = sight.head.number - ours.number;
+  if (base_named && ahead >= 0 && ahead < old_versions_.limits().names / 2) return Standing::kIncluded;
+  return !base_named && sight.ours_there ? Standing::kExcluded : Standing::kUnsaid;
 }
 
 void DirectoryCatalog::DropOldVersions(int64_t head) {

@@ -6,12 +6,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
+#include "base/fork.h"
 #include "base/outside.h"
 #include "catalog/foreign_writers.h"
 #include "catalog/old_versions.h"
@@ -55,12 +57,15 @@ class DirectoryCatalog {
   /// Was `known` seen so lately that publishing on it without a look is the better bet? Only ever on a remote store.
   bool MayBeNewest(const VersionPtr& known) const;
 
+  /// Is what was found the table `table_uuid`? Errors: kCorruption (kTable).
+  Status CheckSameTable(std::string_view table_uuid, const Version& found) const;
+
   /// The next version, whole but without its name.
   struct Prepared {
     VersionPtr version;
     Bytes body;
     std::shared_ptr<UnnamedObject> object;
-    bool beside_others = true;  // property datashard.foreign-writers
+    bool beside_others = true;  // property datashard.foreign-writers; never on a remote store
   };
   /// Writes `metadata` as version `number` into `group`; its predecessor (where there is one) was loaded from here.
   /// Errors: kUnsupported (compressed metadata is asked for), kInvalidArgument (a property of ours), those of storage;
@@ -69,10 +74,11 @@ class DirectoryCatalog {
   /// Gives a prepared version its name. Its group, and so everything the version names, must be synced. A lost answer is
   /// settled by reading the version back. May wait for foreign writers, some 5 s at most for each (ForeignWriters::Await).
   /// \param base  what it was planned on; null for the first version.
+  /// \param alive  called now and then while it waits for them.
   /// \return kWon: prepared.version is published, durably; kLost: another writer has that number, or the base was an old
   /// one and its successor's name had been removed: plan again, nothing of ours is visible.
   /// Errors: kCommitUnknown: delete nothing; any other: certainly not published.
-  Result<Published> Publish(const Prepared& prepared, const VersionPtr& base);
+  Result<Published> Publish(const Prepared& prepared, const VersionPtr& base, const std::function<void()>& alive = {});
   /// Does the name of `base` still lead to the body that was read or published: neither dropped, removed nor replaced?
   /// Cost: one look at the name; none on a remote store, where versions stay for an hour, if it was seen within ten minutes.
   Result<bool> BaseStillThere(const Version& base) const;
@@ -84,21 +90,26 @@ class DirectoryCatalog {
 
  private:
   Result<VersionPtr> LoadFrom(int64_t hinted) const;
-  Status CheckSameTable(const VersionPtr& known, const VersionPtr& found) const;
   Result<std::optional<ObjectInfo>> Find(int64_t number) const;
   Result<bool> Exists(int64_t number) const;
   Result<int64_t> HeadFrom(int64_t number) const;
   Result<std::optional<int64_t>> HeadByList() const;
+  bool GoesOnFrom(int64_t before_gap, int64_t after_gap) const;
   Result<VersionPtr> Read(int64_t number) const;
   Result<Bytes> ReadBody(Version& version) const;
   /// Reads version `head`, or a later one where the table has gone on so far meanwhile that its body was dropped.
   Result<VersionPtr> ReadHead(int64_t head) const;
   Result<Published> Settle(const Prepared& prepared) const;
   /// Does a version that was just created count?
-  Result<Published> Confirm(const Prepared& prepared, const VersionPtr& base);
+  Result<Published> Confirm(const Prepared& prepared, const VersionPtr& base, const std::function<void()>& alive);
   /// The same where the base or our own version is not in its place any more: looks for it in the newest version, and
   /// takes it back where it is a stray.
   Result<Published> Trace(const Prepared& prepared, const VersionPtr& base);
+  struct Sight {
+    bool ours_there = false;
+    const Version& head;
+  };
+  Result<Standing> StandingByNames(const Prepared& prepared, const VersionPtr& base, Sight sight) const;
   bool IsSettled(const Version& version) const;
   bool WasSeenWithin(const Version& version, std::chrono::microseconds span) const;
   void NoteSeen(const Version& version) const;
@@ -110,9 +121,8 @@ class DirectoryCatalog {
   const bool remote_;
   /// Were versions in the other spelling seen? A remote store is not asked for them otherwise.
   mutable std::atomic<bool> gzip_seen_ = false;
-  mutable std::mutex mutex_;
   /// Our own last version: no foreign writer can replace it any more, so it is a base that needs no look.
-  std::shared_ptr<NamedObject> settled_;
+  mutable PerProcess<std::shared_ptr<NamedObject>> settled_;
 };
 
 }  // namespace datashard::catalog

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kProperty = "datashard.foreign-writers";
 constexpr auto kStepFirst = std::chrono::microseconds(500);
-constexpr auto kStepMax = std::chrono::milliseconds(20);
+constexpr auto kTurnStep = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -25,20 +25,41 @@ Result<bool> MayHaveForeignWriters(const iceberg::TableMetadata& metadata) {
 ForeignWriters::ForeignWriters(ObjectStore& store, Outside outside)
     : store_(store), outside_(outside), watch_(store.WatchNames("metadata", IsHadoopTemporary)) {}
 
-Status ForeignWriters::Await() {
+Result<bool> ForeignWriters::GiveWay(const std::function<void()>& alive) {
+  if (watch_ == nullptr) return false;
+  DS_RETURN_IF_ERROR(watch_->Matching());
+  const NameEvent lost = watch_->Last();
+  {
+    const auto turn = turn_.Lock();
+    if (lost.kind != NameEvent::Kind::kDeleted || lost.number == turn->answered || turn->given) return false;
+    *turn = {.answered = lost.number, .given = true};
+  }
+  outside_.metrics.Add("datashard_foreign_turns_total", 1);
+  const auto start = outside_.clock.Monotonic();
+  while (watch_->Last().number == lost.number && outside_.clock.Monotonic() - start < kTurn) {
+    if (alive) alive();
+    outside_.clock.Sleep(kTurnStep);
+    DS_RETURN_IF_ERROR(watch_->Matching());
+  }
+  return true;
+}
+
+void ForeignWriters::Won() { turn_.Lock()->given = false; }
+
+Status ForeignWriters::Await(const std::function<void()>& alive) {
   if (watch_ == nullptr) return {};
   DS_ASSIGN_OR_RETURN(std::vector<std::string> keys, watch_->Matching());
   if (keys.empty()) return {};
   {
-    std::lock_guard lock(mutex_);
-    std::erase_if(litter_, [&](const std::string& key) { return !std::ranges::binary_search(keys, key); });
-    std::erase_if(keys, [&](const std::string& key) { return litter_.contains(key); });
+    const auto litter = litter_.Lock();
+    std::erase_if(*litter, [&](const std::string& key) { return !std::ranges::binary_search(keys, key); });
+    std::erase_if(keys, [&](const std::string& key) { return litter->contains(key); });
   }
-  for (const std::string& key : keys) DS_RETURN_IF_ERROR(AwaitOne(key));
+  for (const std::string& key : keys) DS_RETURN_IF_ERROR(AwaitOne(key, alive));
   return {};
 }
 
-Status ForeignWriters::AwaitOne(const std::string& key) {
+Status ForeignWriters::AwaitOne(const std::string& key, const std::function<void()>& alive) {
   // Asked once: on a directory the time costs a file.
   DS_ASSIGN_OR_RETURN(const Instant now, store_.ServerTime());
   const auto start = outside_.clock.Monotonic();
@@ -54,13 +75,13 @@ Status ForeignWriters::AwaitOne(const std::string& key) {
     seen = info->modified;
     // The second way to count ends the wait for a file that is stamped in the future.
     if (std::max((now - info->modified) + (time - start), time - seen_since) >= kPatience) {
-      std::lock_guard lock(mutex_);
-      litter_.insert(key);
+      litter_.Lock()->insert(key);
       return {};
     }
     if (!waited) outside_.metrics.Add("datashard_foreign_waits_total", 1);
+    if (alive) alive();
     outside_.clock.Sleep(step);
-    step = std::min<std::chrono::microseconds>(step * 2, kStepMax);
+    step = std::min(step * 2, kLookMax);
   }
 }
 

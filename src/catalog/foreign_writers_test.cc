@@ -118,6 +118,47 @@ TEST_F(ForeignWritersTest, AVersionThatIsReplacedIsNotAcknowledged) {
   EXPECT_EQ(PublishOn(catalog, now, Metadata(3)).value(), Published::kWon);
 }
 
+TEST_F(ForeignWritersTest, AVersionWithoutASnapshotThatIsReplacedIsNotTakenForOurs) {
+  const VersionPtr base = First();
+  // Only a mark rises, so that the snapshot of the base is in Spark's history as well as in ours.
+  iceberg::TableMetadata withdrawal = base->metadata;
+  withdrawal.properties["datashard.ring.00112233445566778899aabbccddeeff"] = "1764000000000;0:1";
+  iceberg::TableMetadata sparks = Metadata(102);
+  sparks.snapshots.front() = base->metadata.snapshots.front();
+  auto second = std::make_shared<Snapshot>(*sparks.snapshots.back());
+  second->parent_snapshot_id = base->metadata.current_snapshot_id;
+  sparks.snapshots.back() = std::move(second);
+  std::ofstream(temporary) << iceberg::EncodeTableMetadata(sparks).value();
+  bool replaced = false;
+  clock.on_sleep = [&](auto) {
+    if (fs::exists(temporary) && store->Head(VersionKey(2)).ok()) SparkRenames(2), replaced = true;
+  };
+  EXPECT_EQ(PublishOn(catalog, base, withdrawal).value(), Published::kLost);
+  EXPECT_TRUE(replaced);
+  EXPECT_EQ(Count("datashard_foreign_replacements_total"), 1);
+  ASSERT_OK_AND_ASSIGN(const VersionPtr now, catalog.Refresh(base));
+  EXPECT_FALSE(now->metadata.properties.contains("datashard.ring.00112233445566778899aabbccddeeff"));
+
+  // The table has gone on by so much that the replaced version has lost its body: nobody can tell whose it was.
+  iceberg::TableMetadata third = now->metadata;
+  third.properties["a"] = "b";
+  ASSERT_EQ(PublishOn(catalog, now, third).value(), Published::kWon);
+  const VersionPtr ours = published;
+  std::ofstream(temporary) << iceberg::EncodeTableMetadata(third).value();
+  withdrawal = third;
+  withdrawal.properties["datashard.ring.00112233445566778899aabbccddeeff"] = "1764000000000;0:2";
+  replaced = false;
+  clock.on_sleep = [&](auto) {
+    if (!fs::exists(temporary) || !store->Head(VersionKey(4)).ok()) return;
+    SparkRenames(4);
+    ASSERT_THAT(store->PutIfAbsent(VersionKey(5), *store->Get(VersionKey(4))), IsOk());
+    ASSERT_THAT(store->DropBody(VersionKey(4), kTombstone), IsOk());
+    replaced = true;
+  };
+  EXPECT_THAT(PublishOn(catalog, ours, withdrawal), HasKind(ErrorKind::kCommitUnknown));
+  EXPECT_TRUE(replaced);
+}
+
 TEST_F(ForeignWritersTest, ABaseThatMayBeReplacedIsNotBuiltUpon) {
   const VersionPtr first = First();
   SparkCreates(102);
@@ -134,6 +175,19 @@ TEST_F(ForeignWritersTest, ABaseThatMayBeReplacedIsNotBuiltUpon) {
   EXPECT_EQ((*catalog.Refresh(unsettled))->metadata.current_snapshot_id, 102);
 }
 
+TEST_F(ForeignWritersTest, WhoWaitsShowsThatItLives) {
+  const VersionPtr base = First();
+  SparkCreates(102);
+  const auto group = store->NewWriteGroup();
+  ASSERT_OK_AND_ASSIGN(const auto prepared, catalog.Prepare(2, Metadata(2), *group));
+  ASSERT_THAT(group->Sync(), IsOk());
+  std::vector<std::chrono::microseconds> seen = {clock.slept};
+  EXPECT_EQ(catalog.Publish(prepared, base, [&] { seen.push_back(clock.slept); }).value(), Published::kWon);
+  seen.push_back(clock.slept);
+  EXPECT_GT(clock.slept, std::chrono::seconds(4));
+  for (size_t i = 1; i < seen.size(); ++i) EXPECT_LE(seen[i] - seen[i - 1], ForeignWriters::kLookMax);
+}
+
 TEST_F(ForeignWritersTest, AWriterThatGivesUpIsWaitedForAndNoLonger) {
   const VersionPtr base = First();
   SparkCreates(102);
@@ -143,6 +197,61 @@ TEST_F(ForeignWritersTest, AWriterThatGivesUpIsWaitedForAndNoLonger) {
   EXPECT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kWon);
   EXPECT_LT(clock.slept, std::chrono::milliseconds(200));
   EXPECT_EQ(Count("datashard_foreign_waits_total"), 1);
+}
+
+TEST_F(ForeignWritersTest, WhoLostARaceGoesFirst) {
+  const VersionPtr base = First();
+  SparkCreates(102);
+  clock.on_sleep = [&](auto) { fs::remove(temporary); };  // it has found our version
+  ASSERT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kWon);
+  const VersionPtr second = published;
+  // It comes back after a while, plans on our version, and would lose again if we did not wait.
+  const auto start = clock.slept;
+  clock.on_sleep = [&](auto slept) {
+    if (fs::exists(temporary)) {
+      SparkRenames(3);
+    } else if (slept - start >= std::chrono::milliseconds(120) && store->Head(VersionKey(3)).kind() == ErrorKind::kNotFound) {
+      SparkCreates(103);
+    }
+  };
+  EXPECT_EQ(PublishOn(catalog, second, Metadata(3)).value(), Published::kLost);
+  EXPECT_EQ(Count("datashard_foreign_turns_total"), 1);
+  EXPECT_EQ((*catalog.Refresh(second))->metadata.current_snapshot_id, 103);
+  clock.on_sleep = nullptr;
+  const auto slept = clock.slept;
+  EXPECT_EQ(PublishOn(catalog, catalog.Refresh(second).value(), Metadata(4)).value(), Published::kWon);
+  EXPECT_EQ(clock.slept, slept) << "it has won";
+}
+
+TEST_F(ForeignWritersTest, WhoDoesNotComeBackIsGivenWayToOnce) {
+  VersionPtr base = First();
+  SparkCreates(102);
+  clock.on_sleep = [&](auto) { fs::remove(temporary); };
+  ASSERT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kWon);
+  base = published;
+  for (int64_t number = 3; number < 6; ++number) {
+    ASSERT_EQ(PublishOn(catalog, base, Metadata(number)).value(), Published::kWon);
+    base = published;
+  }
+  EXPECT_EQ(Count("datashard_foreign_turns_total"), 1);
+  EXPECT_LT(clock.slept, ForeignWriters::kTurn + std::chrono::milliseconds(100));
+}
+
+TEST_F(ForeignWritersTest, NobodyGoesFirstTwiceRunning) {
+  const VersionPtr base = First();
+  SparkCreates(102);
+  clock.on_sleep = [&](auto) { fs::remove(temporary); };
+  ASSERT_EQ(PublishOn(catalog, base, Metadata(2)).value(), Published::kWon);
+  const VersionPtr second = published;
+  // Two that get into each other's way leave us our turn.
+  bool there = false;
+  clock.on_sleep = [&](auto) {
+    there = !there;
+    if (there) SparkCreates(103);
+    else fs::remove(temporary);
+  };
+  EXPECT_EQ(PublishOn(catalog, second, Metadata(3)).value(), Published::kWon);
+  EXPECT_EQ(Count("datashard_foreign_turns_total"), 1);
 }
 
 TEST_F(ForeignWritersTest, LitterIsWaitedForOnce) {

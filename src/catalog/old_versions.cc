@@ -28,80 +28,87 @@ Result<int64_t> FirstWhere(int64_t first, int64_t last, Predicate is) {
 
 Status OldVersions::Drop(int64_t head) {
   if (head % limits_.every != 0) return {};
-  std::unique_lock lock(mutex_, std::try_to_lock);
-  if (!lock.owns_lock()) return {};
-  if (store_.is_remote()) return RemoveRemote(head);
-  DS_RETURN_IF_ERROR(DropBodies(head));
-  return RemoveNames(head);
+  const auto oldest = oldest_.TryLock();
+  if (!oldest) return {};
+  if (store_.is_remote()) return RemoveRemote(head, **oldest);
+  DS_RETURN_IF_ERROR(DropBodies(head, **oldest));
+  return RemoveNames(head, **oldest);
 }
 
-Status OldVersions::DropBodies(int64_t head) {
+Status OldVersions::DropBodies(int64_t head, Oldest& oldest) {
   const int64_t last = head - limits_.bodies_min;
   if (last < 1) return {};
-  if (oldest_body_ == 0) {
-    DS_ASSIGN_OR_RETURN(oldest_body_, FirstWhere(1, last, [&](int64_t number) -> Result<bool> {
+  if (oldest.body == 0) {
+    DS_ASSIGN_OR_RETURN(oldest.body, FirstWhere(1, last, [&](int64_t number) -> Result<bool> {
                           DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(store_, number));
                           return info && !IsTombstone(*info);
                         }));
   }
   DS_ASSIGN_OR_RETURN(const Instant now, store_.ServerTime());
-  for (int64_t done = 0; oldest_body_ <= last && done < limits_.batch; ++done) {
-    DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(store_, oldest_body_));
+  for (int64_t done = 0; oldest.body <= last && done < limits_.batch; ++done) {
+    DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(store_, oldest.body));
     if (info && !IsTombstone(*info)) {
-      if (oldest_body_ > head - limits_.bodies_max && now - info->modified < limits_.body_age) return {};
+      if (oldest.body > head - limits_.bodies_max && now - info->modified < limits_.body_age) return {};
       DS_RETURN_IF_ERROR(store_.DropBody(info->key, kTombstone));
     }
-    ++oldest_body_;
+    ++oldest.body;
   }
   return {};
 }
 
-Status OldVersions::RemoveNames(int64_t head) {
+Status OldVersions::RemoveNames(int64_t head, Oldest& oldest) {
   // Never a name that still has a body: where dropping lags behind, removing does too.
-  const int64_t last = std::min(head - limits_.names, oldest_body_ - 1);
+  const int64_t last = std::min(head - limits_.names, oldest.body - 1);
   if (last < 1) return {};
-  DS_RETURN_IF_ERROR(FindOldestName(last));
-  for (int64_t done = 0; oldest_name_ <= last && done < limits_.batch; ++done) {
-    for (const std::string& key : {VersionKey(oldest_name_), GzipVersionKey(oldest_name_)}) {
+  DS_RETURN_IF_ERROR(FindOldestName(last, oldest));
+  for (int64_t done = 0; oldest.name <= last && done < limits_.batch; ++done) {
+    for (const std::string& key : {VersionKey(oldest.name), GzipVersionKey(oldest.name)}) {
       DS_RETURN_IF_ERROR(store_.Delete(key));
       DS_RETURN_IF_ERROR(store_.Delete(ChecksumKey(key)));
     }
-    ++oldest_name_;
+    ++oldest.name;
   }
   return {};
 }
 
-// Whoever planned on a version longer ago than a tenth of the age looks whether it is still there, so no name is needed
-// that is older; and a body less than a round trip more would be no saving.
-Status OldVersions::RemoveRemote(int64_t head) {
+// Whoever has not seen his base for longer than a part of the age looks whether it is still there, so no name is needed that is
+// older; and a body that goes before its name would be a request more, not less.
+Status OldVersions::RemoveRemote(int64_t head, Oldest& oldest) {
   const int64_t last = head - limits_.remote_min;
   if (last < 1) return {};
-  DS_RETURN_IF_ERROR(FindOldestName(last));
-  const int64_t end = std::min(last, oldest_name_ + limits_.batch - 1);
-  if (end < oldest_name_) return {};
+  DS_RETURN_IF_ERROR(FindOldestName(last, oldest));
+  const int64_t end = std::min(last, oldest.name + limits_.batch - 1);
+  if (end < oldest.name) return {};
   // Versions age in ascending order: where the last of them is old enough, all are.
   DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> newest, FindVersion(store_, end));
   DS_ASSIGN_OR_RETURN(const Instant now, store_.ServerTime());
   if (newest && now - newest->modified < limits_.remote_age) return {};
   std::vector<std::string> keys;
-  for (int64_t number = oldest_name_; number <= end; ++number) keys.push_back(VersionKey(number));
+  for (int64_t number = oldest.name; number <= end; ++number) keys.push_back(VersionKey(number));
   DS_RETURN_IF_ERROR(store_.DeleteMany(keys));
-  oldest_name_ = end + 1;
+  oldest.name = end + 1;
   return {};
 }
 
-Status OldVersions::FindOldestName(int64_t last) {
-  if (oldest_name_ != 0) return {};
-  DS_ASSIGN_OR_RETURN(oldest_name_, FirstWhere(1, last, [&](int64_t number) -> Result<bool> {
+Status OldVersions::FindOldestName(int64_t last, Oldest& oldest) {
+  if (oldest.name != 0) return {};
+  DS_ASSIGN_OR_RETURN(oldest.name, FirstWhere(1, last, [&](int64_t number) -> Result<bool> {
                         DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, FindVersion(store_, number));
                         return info.has_value();
                       }));
   return {};
 }
 
-Standing StandingOf(const iceberg::TableMetadata& ours, const iceberg::TableMetadata& head) {
+const Snapshot* AddedSnapshot(const iceberg::TableMetadata& ours, const iceberg::TableMetadata* base) {
+  const Snapshot* const current = ours.current_snapshot();
+  const bool is_old = current != nullptr && base != nullptr && base->FindSnapshot(current->snapshot_id) != nullptr;
+  return is_old ? nullptr : current;
+}
+
+Standing StandingOf(const iceberg::TableMetadata& ours, const iceberg::TableMetadata* base,
+                    const iceberg::TableMetadata& head) {
   if (ours.table_uuid != head.table_uuid) return Standing::kExcluded;
-  const Snapshot* const wanted = ours.current_snapshot();
+  const Snapshot* const wanted = AddedSnapshot(ours, base);
   if (wanted == nullptr) return Standing::kUnsaid;
   std::map<int64_t, const Snapshot*> by_id;
   for (const auto& snapshot : head.snapshots) by_id.emplace(snapshot->snapshot_id, snapshot.get());

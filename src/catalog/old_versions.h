@@ -5,10 +5,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/fork.h"
 #include "datashard/result.h"
 #include "iceberg/metadata.h"
 #include "storage/object_store.h"
@@ -37,30 +37,35 @@ class OldVersions {
   OldVersions(ObjectStore& store, VersionLimits limits) : store_(store), limits_(limits) {}
 
   /// After version `head` was published: every `limits.every`-th time, drops bodies and removes names that are due (on a
-  /// remote store both at once); does
-  /// nothing otherwise, and nothing while another thread is at it. Where the last round ended is remembered; a new process
-  /// finds it by halving (some 17 looks each). Errors: of storage; harmless, the next round tries again.
+  /// remote store both at once); does nothing otherwise, and nothing while another thread is at it. Where the last round ended
+  /// is remembered; a new process finds it by halving (some 17 looks each). Errors: of storage; harmless, the next round tries again.
   Status Drop(int64_t head);
 
   const VersionLimits& limits() const { return limits_; }
 
  private:
-  Status DropBodies(int64_t head);
-  Status RemoveNames(int64_t head);
-  Status RemoveRemote(int64_t head);
-  Status FindOldestName(int64_t last);
+  /// The oldest version that may still have a body, and a name; 0: not looked for yet.
+  struct Oldest {
+    int64_t body = 0;
+    int64_t name = 0;
+  };
+  Status DropBodies(int64_t head, Oldest& oldest);
+  Status RemoveNames(int64_t head, Oldest& oldest);
+  Status RemoveRemote(int64_t head, Oldest& oldest);
+  Status FindOldestName(int64_t last, Oldest& oldest);
 
   ObjectStore& store_;
   const VersionLimits limits_;
-  std::mutex mutex_;
-  // The oldest version that may still have a body, and a name; 0: not looked for yet.
-  int64_t oldest_body_ = 0;
-  int64_t oldest_name_ = 0;
+  PerProcess<Oldest> oldest_;
 };
 
 enum class Standing { kIncluded, kExcluded, kUnsaid };
-/// Does the history of `head` include the snapshot that `ours` made current? Unsaid where its snapshots do not reach back
-/// that far, and where `ours` has none. Cost: the snapshots since, times a look-up.
-Standing StandingOf(const iceberg::TableMetadata& ours, const iceberg::TableMetadata& head);
+/// The snapshot that version `ours`, planned on `base` (null: on nothing), has and its base has not; null where there is none.
+const Snapshot* AddedSnapshot(const iceberg::TableMetadata& ours, const iceberg::TableMetadata* base);
+/// Does the history of `head` include version `ours`? Told by the snapshot that `ours`
+/// added. Unsaid where it added none (a withdrawal, a property: its base's snapshot says nothing of it), and where the
+/// snapshots of `head` do not reach back that far. Cost: the snapshots since, times a look-up.
+Standing StandingOf(const iceberg::TableMetadata& ours, const iceberg::TableMetadata* base,
+                    const iceberg::TableMetadata& head);
 
 }  // namespace datashard::catalog

@@ -124,6 +124,15 @@ TEST_F(OldVersionsTest, ABacklogIsWorkedOffInAscendingBatches) {
   EXPECT_EQ(Picture(20), "..........TTTTTTTBBB");
 }
 
+TEST_F(OldVersionsTest, ANameStaysAsLongAsItsBody) {
+  GrowTo(8);
+  ASSERT_EQ(Picture(8), "TTTTTBBB");
+  // Everything is too young to lose its body, and old enough to lose its name.
+  OldVersions patient(*store, {.bodies_min = 1, .bodies_max = 100, .body_age = std::chrono::hours(1), .names = 1, .every = 1, .batch = 10});
+  ASSERT_THAT(patient.Drop(8), IsOk());
+  EXPECT_EQ(Picture(8), ".....BBB");
+}
+
 TEST_F(OldVersionsTest, AHintThatNamesADroppedVersionLeadsToTheHead) {
   GrowTo(60);
   for (const char* const hint : {"51", "55", "60", "3"}) {
@@ -239,15 +248,19 @@ TEST(StandingOf, TheLineOfParentsDecidesWhileItReachesBack) {
     return metadata;
   };
   const auto ours = with({{1, 0}, {2, 1}, {103, 2}});
-  EXPECT_EQ(StandingOf(ours, with({{1, 0}, {2, 1}, {103, 2}, {4, 103}})), Standing::kIncluded);
-  EXPECT_EQ(StandingOf(ours, with({{1, 0}, {2, 1}, {3, 2}, {4, 3}})), Standing::kExcluded);
-  EXPECT_EQ(StandingOf(ours, with({{2, 1}, {4, 2}})), Standing::kExcluded);
-  EXPECT_EQ(StandingOf(ours, with({{4, 3}, {5, 4}})), Standing::kUnsaid) << "its snapshots begin later";
-  EXPECT_EQ(StandingOf(ours, with({})), Standing::kUnsaid);
-  EXPECT_EQ(StandingOf(with({}), ours), Standing::kUnsaid);
+  EXPECT_EQ(StandingOf(ours, nullptr, with({{1, 0}, {2, 1}, {103, 2}, {4, 103}})), Standing::kIncluded);
+  EXPECT_EQ(StandingOf(ours, nullptr, with({{1, 0}, {2, 1}, {3, 2}, {4, 3}})), Standing::kExcluded);
+  EXPECT_EQ(StandingOf(ours, nullptr, with({{2, 1}, {4, 2}})), Standing::kExcluded);
+  EXPECT_EQ(StandingOf(ours, nullptr, with({{4, 3}, {5, 4}})), Standing::kUnsaid) << "its snapshots begin later";
+  EXPECT_EQ(StandingOf(ours, nullptr, with({})), Standing::kUnsaid);
+  EXPECT_EQ(StandingOf(with({}), nullptr, ours), Standing::kUnsaid);
+  // A version without a snapshot of its own has its base's, which every rival of it has too.
+  EXPECT_EQ(StandingOf(ours, &ours, with({{1, 0}, {2, 1}, {103, 2}, {4, 103}})), Standing::kUnsaid);
+  const auto base = with({{1, 0}, {2, 1}});
+  EXPECT_EQ(StandingOf(ours, &base, with({{1, 0}, {2, 1}, {103, 2}})), Standing::kIncluded);
   auto other = ours;
   other.table_uuid = "another";
-  EXPECT_EQ(StandingOf(ours, other), Standing::kExcluded);
+  EXPECT_EQ(StandingOf(ours, nullptr, other), Standing::kExcluded);
 }
 
 }  // namespace

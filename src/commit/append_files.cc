@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "commit/manifest_tiers.h"
+#include "commit/new_snapshot.h"
 #include "iceberg/manifest.h"
 
 namespace datashard::commit {
@@ -18,21 +19,6 @@ void Adopt(iceberg::TableMetadata& metadata, Schema schema) {
   metadata.last_column_id = std::max(metadata.last_column_id, schema.HighestFieldId());
   metadata.properties[std::string(kNameMapping)] = iceberg::EncodeNameMapping(schema);
   metadata.schemas.push_back(std::move(schema));
-}
-
-/// Live files and rows a list names.
-struct Totals {
-  int64_t files = 0;
-  int64_t rows = 0;
-};
-Totals TotalsOf(const std::vector<ManifestFile>& manifests) {
-  Totals totals;
-  for (const ManifestFile& manifest : manifests) {
-    if (manifest.content != ManifestContent::kData) continue;
-    totals.files += manifest.added_files_count + manifest.existing_files_count;
-    totals.rows += manifest.added_rows_count + manifest.existing_rows_count;
-  }
-  return totals;
 }
 
 /// The spec rows are appended with. Errors: kUnsupported for partitioned tables.
@@ -51,10 +37,6 @@ Error SchemaChanged(const iceberg::TableMetadata& now) {
                          "committed; append again with the columns of schema {}",
                          now.location, now.current_schema_id)
       .About(ErrorSubject::kSchema);
-}
-
-ChangeIds NewChangeIds(Random& random) {
-  return {.snapshot_id = RandomId63(random), .commit_uuid = RandomUuid(random)};
 }
 
 Result<MadeManifest> MakeManifest(const std::vector<DataFile>& files, const Schema& schema,
@@ -90,7 +72,6 @@ Status AppendFiles::Apply(Draft& draft) {
   DS_ASSIGN_OR_RETURN(const iceberg::PartitionSpec* const spec, SpecForAppend(next));
 
   const int64_t sequence_number = next.last_sequence_number + 1;
-  const int64_t now_ms = draft.now_ms();
   const std::string directory = ManifestDirectory(draft.version);
   // Only of the base: what an earlier change has added to this version is not written yet.
   if (draft.read_manifest && !draft.changed) {
@@ -132,39 +113,11 @@ Status AppendFiles::Apply(Draft& draft) {
     draft.manifests.push_back(std::move(line));
   }
 
-  NewFile list_file{.key = fmt::format("{}/snap-{}-{}-{}.avro", directory, ids_.snapshot_id, draft.attempt, ids_.commit_uuid),
-                    .bound_to_base = true};
-  DS_ASSIGN_OR_RETURN(list_file.body, iceberg::EncodeManifestList({.snapshot_id = ids_.snapshot_id,
-                                                                   .parent_snapshot_id = next.current_snapshot_id,
-                                                                   .sequence_number = sequence_number},
-                                                                  draft.manifests));
-
-  const Totals totals = TotalsOf(draft.manifests);
-  auto snapshot = std::make_shared<Snapshot>();
-  snapshot->snapshot_id = ids_.snapshot_id;
-  snapshot->parent_snapshot_id = next.current_snapshot_id;
-  snapshot->sequence_number = sequence_number;
-  snapshot->timestamp_ms = now_ms;
-  snapshot->manifest_list = fmt::format("{}/{}", draft.root_uri, list_file.key);
-  snapshot->schema_id = next.current_schema_id;
-  snapshot->summary = {{"operation", "append"},
-                       {"added-data-files", std::to_string(added_files)},
-                       {"added-records", std::to_string(added_rows)},
-                       {"added-files-size", std::to_string(added_bytes)},
-                       {"total-data-files", std::to_string(totals.files)},
-                       {"total-records", std::to_string(totals.rows)}};
-
-  next.last_sequence_number = sequence_number;
-  next.last_updated_ms = now_ms;
-  next.current_snapshot_id = ids_.snapshot_id;
-  next.snapshots.push_back(std::move(snapshot));
-  next.snapshot_log.push_back({.timestamp_ms = now_ms, .snapshot_id = ids_.snapshot_id});
-  auto& main = next.refs["main"];
-  main.snapshot_id = ids_.snapshot_id;
-  main.type = "branch";
-  draft.files.push_back(std::move(list_file));
-  draft.changed = true;
-  return {};
+  return AddSnapshot(draft, ids_,
+                     {{"operation", "append"},
+                      {"added-data-files", std::to_string(added_files)},
+                      {"added-records", std::to_string(added_rows)},
+                      {"added-files-size", std::to_string(added_bytes)}});
 }
 
 iceberg::TableMetadata FirstVersion(std::string table_uuid, std::string location, const std::optional<Schema>& schema,
@@ -176,8 +129,10 @@ iceberg::TableMetadata FirstVersion(std::string table_uuid, std::string location
   metadata.partition_specs.push_back({.spec_id = 0});
   metadata.sort_orders.push_back({.order_id = 0});
   metadata.properties = std::move(properties);
-  // Spark gives up after 4 lost races by default, and the released Python package forgets versions after 10.
+  // By default Spark gives up after 4 lost races, and waits ever longer in between, up to a minute: it would not come back
+  // while we give way (catalog/foreign_writers.h). The released Python package forgets versions after 10.
   metadata.properties.try_emplace("commit.retry.num-retries", "100");
+  metadata.properties.try_emplace("commit.retry.max-wait-ms", "100");
   metadata.properties.try_emplace("write.metadata.previous-versions-max", "100000");
   if (schema) {
     Adopt(metadata, *schema);

@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
-#include "base/random.h"
 #include "commit/change.h"
+#include "commit/new_snapshot.h"
 #include "datashard/manifest.h"
 #include "datashard/schema.h"
 
@@ -22,13 +22,6 @@ struct WrittenManifest {
 };
 /// A run of files of one snapshot, in row order.
 using AppendPart = std::variant<std::vector<DataFile>, WrittenManifest>;
-
-/// Fixed for a change, whatever the attempt.
-struct ChangeIds {
-  int64_t snapshot_id = 0;
-  std::string commit_uuid;
-};
-ChangeIds NewChangeIds(Random& random);
 
 class AppendFiles final : public Change {
  public:

@@ -34,6 +34,13 @@ Result<WrittenManifest> DecodeWritten(ByteView payload) {
   return written;
 }
 
+ring::Reply ReplyFor(int64_t version, const Snapshot& snapshot) {
+  return {.version = version,
+          .snapshot_id = snapshot.snapshot_id,
+          .sequence_number = snapshot.sequence_number,
+          .timestamp_ms = snapshot.timestamp_ms};
+}
+
 AppendGroup::AppendGroup(std::string ring_id, bool registered, std::vector<ring::Submission> items, ObjectStore& store,
                          WriteGroup& group, Random& random)
     : ring_id_(std::move(ring_id)),
@@ -174,11 +181,7 @@ Status AppendGroup::AddSnapshot(std::vector<AppendPart> parts, const Indexes& me
   if (is_new) ids->second = NewChangeIds(random_);
   AppendFiles append(std::move(parts), draft.metadata.current_schema(), ids->second);
   DS_RETURN_IF_ERROR(append.Apply(draft));
-  const Snapshot& snapshot = *draft.metadata.snapshots.back();
-  const ring::Reply reply{.version = draft.version,
-                          .snapshot_id = snapshot.snapshot_id,
-                          .sequence_number = snapshot.sequence_number,
-                          .timestamp_ms = snapshot.timestamp_ms};
+  const ring::Reply reply = ReplyFor(draft.version, *draft.metadata.snapshots.back());
   for (const size_t i : members) answers_[i].reply = reply;
   return {};
 }

@@ -28,6 +28,9 @@ enum class PayloadKind : int32_t {
 Result<Bytes> EncodeWritten(const WrittenManifest& written);
 Result<WrittenManifest> DecodeWritten(ByteView payload);
 
+/// What is told to those whose rows are in `snapshot`, which came with version `version`.
+ring::Reply ReplyFor(int64_t version, const Snapshot& snapshot);
+
 class AppendGroup final : public Change {
  public:
   enum class Outcome {

@@ -52,7 +52,7 @@ int64_t EstimatedBytes(const iceberg::TableMetadata& metadata) {
 
 /// Whether the oldest that may leave are as many as leave at once; they go from `next` into the result, in file order.
 std::vector<std::shared_ptr<const Snapshot>> TakeOldest(iceberg::TableMetadata& next, int64_t window_bytes,
-                                                        int64_t now_ms) {
+                                                        int64_t now_ms, int64_t floor_sequence) {
   std::vector<std::shared_ptr<const Snapshot>> taken;
   if (next.snapshots.size() < kWindowSnapshotsMin + kArchivedAtOnce) return taken;
   std::set<int64_t> held;
@@ -63,6 +63,8 @@ std::vector<std::shared_ptr<const Snapshot>> TakeOldest(iceberg::TableMetadata& 
   for (size_t i = 0; i + kWindowSnapshotsMin < next.snapshots.size() && taken.size() < kArchivedAtOnce; ++i) {
     const auto& snapshot = next.snapshots[i];
     if (held.contains(snapshot->snapshot_id)) continue;
+    // A tag has held it back while its neighbours were expired; behind the floor it would be lost without being asked for.
+    if (snapshot->sequence_number < floor_sequence) continue;
     if (!full && snapshot->timestamp_ms > now_ms - kYoungMs) continue;
     taken.push_back(snapshot);
     ids.insert(snapshot->snapshot_id);
@@ -123,7 +125,7 @@ class Archive {
 
   /// Merges as long as enough files of one level have gathered. After an error the archive is as before the last merge.
   Status MergeDue() {
-    for (int32_t level = 0;;) {
+    for (int32_t level = 0; level < iceberg::kHistoryTopLevel;) {
       const auto is_of_level = [&](const HistoryEntry& entry) { return entry.level == level; };
       const auto first = std::find_if(entries_.begin(), entries_.end(), is_of_level);
       if (std::count_if(entries_.begin(), entries_.end(), is_of_level) < static_cast<std::ptrdiff_t>(iceberg::kHistoryFanOut)) {
@@ -145,6 +147,7 @@ class Archive {
         if (!whole.is_index() || entry.is_index()) pending_.erase(entry.key());
       }
     }
+    return {};
   }
 
   const std::vector<HistoryEntry>& entries() const { return entries_; }
@@ -221,16 +224,16 @@ Result<std::vector<NewFile>> ArchiveOverflow(ObjectStore& store, iceberg::TableM
                                              const ArchiveContext& context) {
   if (next.snapshots.size() < kWindowSnapshotsMin + kArchivedAtOnce) return std::vector<NewFile>();
   DS_ASSIGN_OR_RETURN(const int64_t window_bytes, WindowBytesOf(next));
+  DS_ASSIGN_OR_RETURN(iceberg::HistoryRoot root, iceberg::HistoryOf(next));
   std::vector<std::vector<std::shared_ptr<const Snapshot>>> slices;
   while (slices.size() < kSegmentsAtOnceMax) {
-    auto taken = TakeOldest(next, window_bytes, ToMillis(context.now));
+    auto taken = TakeOldest(next, window_bytes, ToMillis(context.now), root.floor_sequence);
     if (taken.empty()) break;
     slices.push_back(std::move(taken));
   }
   if (slices.empty()) return std::vector<NewFile>();
 
-  DS_ASSIGN_OR_RETURN(std::vector<HistoryEntry> entries, iceberg::HistoryOf(next));
-  Archive archive(store, context.random, std::move(entries));
+  Archive archive(store, context.random, std::move(root.entries));
   const bool has_log = !next.snapshot_log.empty();
   for (const auto& slice : slices) DS_RETURN_IF_ERROR(archive.Add(WithLog(slice, next, has_log)));
   if (const Status merged = archive.MergeDue(); !merged.ok()) {
@@ -239,7 +242,8 @@ Result<std::vector<NewFile>> ArchiveOverflow(ObjectStore& store, iceberg::TableM
     context.log.Write(LogLevel::kWarning,
                       fmt::format("{}: archived history is not merged: {}", next.location, merged.error().ToString()));
   }
-  next.properties[std::string(iceberg::kHistoryProperty)] = iceberg::PrintHistory(archive.entries());
+  root.entries = archive.entries();
+  next.properties[std::string(iceberg::kHistoryProperty)] = iceberg::PrintHistory(root);
   // Archived snapshots look expired to other engines: their orphan removal would delete what only the archive names.
   next.properties["gc.enabled"] = "false";
   next.properties["write.metadata.delete-after-commit.enabled"] = "false";

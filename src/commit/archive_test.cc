@@ -59,7 +59,7 @@ class ArchiveTest : public testing::Test {
     }
     return files.size();
   }
-  std::vector<iceberg::HistoryEntry> Root() { return *iceberg::HistoryOf(metadata); }
+  std::vector<iceberg::HistoryEntry> Root() { return iceberg::HistoryOf(metadata)->entries; }
   Result<std::vector<Snapshot>> All() {
     std::vector<Snapshot> all;
     DS_RETURN_IF_ERROR(catalog::ForEachSnapshot(*store, metadata, [&](const Snapshot& snapshot) {
@@ -120,6 +120,22 @@ TEST_F(ArchiveTest, FortyThousandSnapshotsLeaveAShortRootAndAreAllFound) {
     }
   }
   EXPECT_EQ(FoundAsOf(model[0].timestamp_ms - 1), std::nullopt);
+  EXPECT_EQ(warnings.text, "");
+}
+
+TEST_F(ArchiveTest, IndexesOfTheTopLevelAreNeverMerged) {
+  iceberg::HistoryRoot root;
+  for (int64_t i = 0; i < 9; ++i) {
+    const iceberg::HistoryRange range{.count = 1'000, .first_sequence = i * 1'000 + 1, .last_sequence = (i + 1) * 1'000};
+    root.entries.push_back({.level = iceberg::kHistoryTopLevel, .range = range, .uuid = RandomUuid(*random)});
+  }
+  metadata.properties["datashard.history"] = iceberg::PrintHistory(root);
+  for (int i = 0; i < 400; ++i) {
+    AddSnapshot();
+    ASSERT_THAT(Archive(), IsOk());
+  }
+  ASSERT_GT(Root().size(), 9u);
+  EXPECT_TRUE(std::equal(root.entries.begin(), root.entries.end(), Root().begin()));
   EXPECT_EQ(warnings.text, "");
 }
 

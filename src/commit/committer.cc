@@ -2,21 +2,48 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
 #include "base/stopwatch.h"
 #include "catalog/table_files.h"
 #include "commit/archive.h"
+#include "commit/small_files.h"
 
 namespace datashard::commit {
 namespace {
 
 constexpr std::string_view kTimeoutProperty = "datashard.commit.timeout";
+constexpr std::string_view kDurabilityProperty = "datashard.durability";
 // A base whose clock is further ahead than this is worth a word: new snapshots carry its time until ours catches up.
 constexpr int64_t kClockSkewMsMax = 60'000;
 // Every commit would add an entry for ever, and every version carries them all; readers only want the recent ones.
 constexpr size_t kMetadataLogEntriesMax = 20;
+
+/// Notices a commit during which files were collected and which has taken so long that its own may be among them.
+class CollectionWatch {
+ public:
+  explicit CollectionWatch(Clock& clock) : clock_(clock), wall_(clock.Now()), monotonic_(clock.Monotonic()) {}
+  /// To be asked about the base of every attempt.
+  Status Check(const iceberg::TableMetadata& base, std::string_view root_uri) {
+    const auto found = base.properties.find(std::string(kCollectedProperty));
+    const std::string collected = found == base.properties.end() ? "" : found->second;
+    if (!first_) first_ = collected;
+    // A machine that was suspended knows by the wall clock only.
+    const auto taken = std::max(clock_.Monotonic() - monotonic_, clock_.Now() - wall_);
+    if (collected == *first_ || taken <= kCommitTimeBesideCollection) return {};
+    return Conflict("append to {}: it was held up for {} s, and files that nothing named were collected meanwhile, its own "
+                    "perhaps among them; nothing was committed. Try again", root_uri,
+                    std::chrono::duration_cast<std::chrono::seconds>(taken).count());
+  }
+
+ private:
+  Clock& clock_;
+  const Instant wall_;
+  const std::chrono::microseconds monotonic_;
+  std::optional<std::string> first_;
+};
 
 /// The files one commit has made, and what becomes of them.
 class CommitFiles {
@@ -67,16 +94,29 @@ class CommitFiles {
 
 Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata) {
   CommitSettings settings;
-  const auto found = metadata.properties.find(std::string(kTimeoutProperty));
-  if (found == metadata.properties.end()) return settings;
-  const std::string& text = found->second;
-  double seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (error != std::errc{} || end != text.data() + text.size() || !(seconds > 0) || seconds > 1e9) {
-    return InvalidArgument("table property {} is '{}'; expected a positive number of seconds", kTimeoutProperty, text);
+  DS_RETURN_IF_ERROR(MayMerge(metadata));
+  const auto& properties = metadata.properties;
+  if (const auto found = properties.find(std::string(kDurabilityProperty)); found != properties.end()) {
+    if (found->second != "sync" && found->second != "os") {
+      return InvalidArgument("table property {} is '{}'; expected 'sync' or 'os'", kDurabilityProperty, found->second);
+    }
+    settings.leave_to_os = found->second == "os";
   }
-  settings.timeout = std::chrono::microseconds(static_cast<int64_t>(seconds * 1e6));
+  if (const auto found = properties.find(std::string(kTimeoutProperty)); found != properties.end()) {
+    const std::string& text = found->second;
+    double seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error != std::errc{} || end != text.data() + text.size() || !(seconds > 0) || seconds > 1e9) {
+      return InvalidArgument("table property {} is '{}'; expected a positive number of seconds", kTimeoutProperty, text);
+    }
+    settings.timeout = std::chrono::microseconds(static_cast<int64_t>(seconds * 1e6));
+  }
   return settings;
+}
+
+Result<Until> UntilOf(const iceberg::TableMetadata& metadata, Clock& clock, std::function<Status()> interrupted) {
+  DS_ASSIGN_OR_RETURN(const CommitSettings settings, SettingsOf(metadata));
+  return Until{.deadline = clock.Monotonic() + settings.timeout, .interrupted = std::move(interrupted)};
 }
 
 Committer::Committer(std::shared_ptr<ObjectStore> store, catalog::DirectoryCatalog& catalog, Outside outside)
@@ -88,9 +128,9 @@ Result<Base> Committer::LoadBase(catalog::VersionPtr version) const {
   const Snapshot* current = metadata.current_snapshot();
   if (current == nullptr) return base;
   {
-    std::lock_guard lock(mutex_);
-    if (current->manifest_list == remembered_list_) {
-      base.manifests = remembered_manifests_;
+    const auto remembered = remembered_.Lock();
+    if (current->manifest_list == remembered->list_uri) {
+      base.manifests = remembered->manifests;
       return base;
     }
   }
@@ -99,9 +139,7 @@ Result<Base> Committer::LoadBase(catalog::VersionPtr version) const {
 }
 
 void Committer::RememberManifests(const std::string& list_uri, std::vector<ManifestFile> manifests) {
-  std::lock_guard lock(mutex_);
-  remembered_list_ = list_uri;
-  remembered_manifests_ = std::move(manifests);
+  *remembered_.Lock() = {.list_uri = list_uri, .manifests = std::move(manifests)};
 }
 
 Draft Committer::DraftOn(const Base& base, int64_t attempt) const {
@@ -126,7 +164,10 @@ Draft Committer::DraftOn(const Base& base, int64_t attempt) const {
 Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, WriteGroup& group,
                                     const CommitOptions& options) {
   DS_ASSIGN_OR_RETURN(const CommitSettings settings, SettingsOf(known->metadata));
-  const auto deadline = outside_.clock.Monotonic() + settings.timeout;
+  if (settings.leave_to_os) group.LeaveToOs();
+  const Until until = options.until.value_or(
+      Until{.deadline = outside_.clock.Monotonic() + settings.timeout, .interrupted = {}});
+  CollectionWatch collections(outside_.clock);
   CommitFiles files(*store_, group);
   const auto give_up = [&](Error error) -> Error {
     files.DropAll();
@@ -135,6 +176,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
 
   for (int64_t attempt = 1;; ++attempt) {
     outside_.metrics.Add("datashard_commit_attempts_total", 1);
+    if (options.alive) options.alive();
     Stopwatch watch(outside_);
     const bool guess = attempt == 1 && (options.known_is_newest || catalog_.MayBeNewest(known));
     if (!guess) {
@@ -142,6 +184,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
       if (!newest.ok()) return give_up(std::move(newest).error());
       known = *std::move(newest);
     }
+    if (Status go_on = collections.Check(known->metadata, store_->root_uri()); !go_on.ok()) return give_up(std::move(go_on).error());
     Result<Base> base = LoadBase(known);
     if (!base.ok()) return give_up(std::move(base).error());
     Draft draft = DraftOn(*base, attempt);
@@ -168,7 +211,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
     if (Status synced = group.Sync(); !synced.ok()) return give_up(std::move(synced).error());
     watch.Lap("datashard_commit_sync_seconds");
 
-    const Result<catalog::Published> published = catalog_.Publish(*prepared, known);
+    const Result<catalog::Published> published = catalog_.Publish(*prepared, known, options.alive);
     if (!published.ok()) {
       if (published.kind() == ErrorKind::kCommitUnknown) return published.error();
       return give_up(published.error());
@@ -191,10 +234,10 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
 
     files.DropBound();
     outside_.metrics.Add("datashard_commit_conflicts_total", 1);
-    if (options.interrupted) {
-      if (Status go_on = options.interrupted(); !go_on.ok()) return give_up(std::move(go_on).error());
+    if (until.interrupted) {
+      if (Status go_on = until.interrupted(); !go_on.ok()) return give_up(std::move(go_on).error());
     }
-    if (outside_.clock.Monotonic() >= deadline) {
+    if (outside_.clock.Monotonic() >= until.deadline) {
       return give_up(Conflict("append to {}: lost {} races for the next version in {} s; nothing was committed. Try "
                               "again, or raise table property {}",
                               store_->root_uri(), attempt,

@@ -6,10 +6,12 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/fork.h"
 #include "base/outside.h"
 #include "catalog/directory_catalog.h"
 #include "commit/change.h"
@@ -21,18 +23,37 @@ struct CommitSettings {
   std::chrono::microseconds timeout = std::chrono::minutes(10);
   std::chrono::microseconds backoff_first = std::chrono::microseconds(500);
   std::chrono::microseconds backoff_max = std::chrono::milliseconds(50);
+  bool leave_to_os = false;  ///< acknowledge before the disk has it
   bool operator==(const CommitSettings&) const = default;
 };
 
-/// The timeout of property datashard.commit.timeout (seconds, e.g. "600" or "2.5"), default 10 minutes.
-/// Errors: kInvalidArgument for a value that is no positive number.
+/// The timeout of property datashard.commit.timeout (seconds, e.g. "600" or "2.5"), default 10 minutes; whether property
+/// datashard.durability is "os" instead of "sync", the default.
+/// Errors: kInvalidArgument for any other value, and for any property of commits that says what it cannot.
 Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata);
+
+/// What ends a caller's wait. One for everything that one append does.
+struct Until {
+  std::chrono::microseconds deadline;  ///< of Clock::Monotonic
+  std::function<Status()> interrupted;  ///< asked now and then; its error ends the wait
+};
+/// From now on for as long as the table says. Errors: as SettingsOf.
+Result<Until> UntilOf(const iceberg::TableMetadata& metadata, Clock& clock, std::function<Status()> interrupted);
+
+/// Every collection of garbage publishes a version with a new value of this property before it removes files. So whoever was
+/// stopped in the middle of a commit loses his race, sees it, and does not name files that may be gone.
+inline constexpr std::string_view kCollectedProperty = "datashard.collected";
+/// A commit that has taken longer than this gives up where files were collected since it began. Half of the shortest grace
+/// period (CollectOptions::kGraceOwnMin).
+inline constexpr std::chrono::microseconds kCommitTimeBesideCollection = std::chrono::seconds(150);
 
 struct CommitOptions {
   /// `known` is very likely the newest: the first attempt builds on it without a look.
   bool known_is_newest = false;
-  /// Asked between attempts; its error ends the commit, nothing published.
-  std::function<Status()> interrupted;
+  /// Looked at between attempts; then nothing is published. None: the table's time-out.
+  std::optional<Until> until = {};
+  /// Called before every attempt and while foreign writers are waited for, every ForeignWriters::kLookMax at least.
+  std::function<void()> alive = {};
 };
 
 /// What a commit has published.
@@ -48,9 +69,10 @@ class Committer {
   Committer(std::shared_ptr<ObjectStore> store, catalog::DirectoryCatalog& catalog, Outside outside);
 
   /// Publishes `change` on top of `known` or what came after it.
-  /// \param group  holds the files the change names, finished but not necessarily durable; synced here with the rest.
+  /// \param group  holds the files the change names, finished but not necessarily durable; synced here with the rest. Those
+  /// that were written more than minutes ago need a Lease.
   /// \return the version that contains the change, durable; the base, where the change changed nothing.
-  /// Errors: of Apply; kConflict (time-out after lost races); of storage. After each of these nothing is published and the
+  /// Errors: of Apply; kConflict (time-out after lost races, or kCommitTimeBesideCollection); of storage. After each of these nothing is published and the
   /// files made here are gone. kCommitUnknown: outcome open, every file is kept.
   Result<Committed> Commit(Change& change, catalog::VersionPtr known, WriteGroup& group, const CommitOptions& options = {});
 
@@ -65,9 +87,11 @@ class Committer {
  private:
   Draft DraftOn(const Base& base, int64_t attempt) const;
 
-  mutable std::mutex mutex_;
-  std::string remembered_list_;  // the list's URI
-  std::vector<ManifestFile> remembered_manifests_;
+  struct Remembered {
+    std::string list_uri;
+    std::vector<ManifestFile> manifests;
+  };
+  mutable PerProcess<Remembered> remembered_;
   std::shared_ptr<ObjectStore> store_;
   catalog::DirectoryCatalog& catalog_;
   Outside outside_;

@@ -14,6 +14,33 @@ constexpr int kNoSlot = -1;
 // Leads of a waiter that left its own slot unanswered, before it publishes for itself.
 constexpr int kFruitlessLeadsMax = 3;
 
+/// Waits where all slots are taken, as long as that is wiser than to race with the leader.
+class WaitForRoom {
+ public:
+  WaitForRoom(Outside outside, const GroupSettings& settings, const ring::Ring& ring)
+      : outside_(outside), settings_(settings), ring_(ring), start_(outside_.clock.Monotonic()), progressed_(start_), groups_(ring.groups()) {}
+
+  /// Sleeps for a moment. \return whether to look for a slot or the lead again.
+  bool GoOn() {
+    outside_.clock.Sleep(std::chrono::microseconds(1 + static_cast<int64_t>(
+        RandomUnit(outside_.random) * static_cast<double>(settings_.room_interval.count()))));
+    const auto now = outside_.clock.Monotonic();
+    if (const uint64_t groups = ring_.groups(); groups != groups_) {
+      groups_ = groups;
+      progressed_ = now;
+    }
+    return now - progressed_ < settings_.patience && now - start_ < settings_.room_patience;
+  }
+
+ private:
+  const Outside outside_;
+  const GroupSettings& settings_;
+  const ring::Ring& ring_;
+  const std::chrono::microseconds start_;
+  std::chrono::microseconds progressed_;
+  uint64_t groups_;
+};
+
 Error AnswerUnknown(const ObjectStore& store) {
   return CommitUnknown("append to {}: the process that was committing it for this one could not find out whether the version "
                        "was published; read the table before appending the rows again", store.root_uri());
@@ -22,8 +49,37 @@ Error AnswerUnknown(const ObjectStore& store) {
 }  // namespace
 
 GroupCommitter::GroupCommitter(std::shared_ptr<ObjectStore> store, Committer& committer, Outside outside,
-                               std::unique_ptr<ring::Ring> ring, GroupSettings settings)
-    : store_(std::move(store)), committer_(committer), outside_(outside), ring_(std::move(ring)), settings_(settings) {}
+                               OpenRing open_ring, GroupSettings settings)
+    : store_(std::move(store)),
+      committer_(committer),
+      outside_(outside),
+      open_ring_(std::move(open_ring)),
+      settings_(settings),
+      ring_(JoinRing()) {}
+
+GroupCommitter::RingPtr GroupCommitter::JoinRing() const {
+  if (!open_ring_) return nullptr;
+  Result<std::unique_ptr<ring::Ring>> opened = open_ring_();
+  if (opened.ok()) return *std::move(opened);
+  outside_.log.Write(LogLevel::kWarning, fmt::format("appends to {} are committed one by one, which is slower: {}",
+                                                     store_->root_uri(), opened.error().ToString()));
+  return nullptr;
+}
+
+GroupCommitter::RingPtr GroupCommitter::UsableRing() {
+  std::lock_guard lock(mutex_);
+  // Whoever is still in the closed one has it until its append ends; rows of one ring are never put into another.
+  if (ring_ != nullptr && ring_->closed()) ring_ = JoinRing();
+  return ring_;
+}
+
+std::optional<HeldChores> GroupCommitter::TryChores() {
+  RingPtr ring = UsableRing();
+  if (ring == nullptr) return std::nullopt;
+  std::optional<ring::Chores> chores = ring->TryChores();
+  if (!chores) return std::nullopt;
+  return HeldChores{.ring = std::move(ring), .chores = *std::move(chores)};
+}
 
 catalog::VersionPtr GroupCommitter::newest() const {
   std::lock_guard lock(mutex_);
@@ -36,34 +92,43 @@ void GroupCommitter::Remember(const catalog::VersionPtr& version) {
 }
 
 Result<Appended> GroupCommitter::Append(const ring::Label& label, const Bytes& payload, const catalog::VersionPtr& known,
-                                        const std::function<Status()>& interrupted) {
+                                        const Until& until) {
   ring::Submission own{.slot = kNoSlot, .label = label, .payload = payload};
-  if (ring_ == nullptr || ring_->closed()) return PublishAlone("", std::move(own), known, interrupted);
-  // Who gets the lead at once never shows its rows to others, and so needs no mark: a writer on its own leaves none.
-  if (std::optional<ring::Leadership> lead = ring_->TryLead()) {
-    Result<Appended> led = Lead(*ring_, *lead, known, &own, interrupted);
-    lead.reset();
-    if (led.ok()) committer_.Tidy(led->reply.version);
-    // The ring is no good any more, but these rows were never in it.
-    if (led.ok() || led.kind() != ErrorKind::kFenced) return led;
-    return PublishAlone("", std::move(own), known, interrupted);
+  const RingPtr ring = UsableRing();
+  if (ring == nullptr) return PublishAlone(nullptr, std::move(own), known, until);
+  const auto payload_bytes = static_cast<int64_t>(payload.size());
+  WaitForRoom room(outside_, settings_, *ring);
+  for (bool look = true;; look = ring->MayHaveRoom(payload_bytes)) {
+    // Who gets the lead at once never shows its rows to others, and so needs no mark: a writer on its own leaves none.
+    if (std::optional<ring::Leadership> lead = ring->TryLead()) {
+      Result<Appended> led = Lead(*ring, *lead, known, &own, until);
+      lead.reset();
+      if (led.ok()) committer_.Tidy(led->reply.version);
+      // The ring is no good any more, but these rows were never in it.
+      if (led.ok() || led.kind() != ErrorKind::kFenced) return led;
+      return PublishAlone(nullptr, std::move(own), known, until);
+    }
+    if (look) {
+      Result<ring::Slot> slot = ring->Acquire(payload_bytes);
+      if (slot.ok()) return AppendThrough(*ring, *slot, label, payload, known, until);
+      if (slot.kind() != ErrorKind::kUnavailable) return PublishAlone(ring.get(), std::move(own), known, until);
+      outside_.metrics.Add("datashard_ring_full_total", 1);
+    }
+    if (until.interrupted) DS_RETURN_IF_ERROR(until.interrupted());
+    const bool late = outside_.clock.Monotonic() >= until.deadline;
+    if (ring->closed() || late || !room.GoOn()) return PublishAlone(ring.get(), std::move(own), known, until);
   }
-  Result<ring::Slot> slot = ring_->Acquire(static_cast<int64_t>(payload.size()));
-  if (!slot.ok()) return PublishAlone("", std::move(own), known, interrupted);
-  return AppendThrough(*ring_, *slot, label, payload, known, interrupted);
 }
 
 Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slot, const ring::Label& label,
                                                const Bytes& payload, const catalog::VersionPtr& known,
-                                               const std::function<Status()>& interrupted) {
-  DS_ASSIGN_OR_RETURN(const CommitSettings commit_settings, SettingsOf(known->metadata));
+                                               const Until& until) {
   Stopwatch watch(outside_);
   uint64_t term = ring.term();
   const uint64_t term_at_submit = term;
   DS_RETURN_IF_ERROR(slot.Submit(label, payload));
-  const auto start = outside_.clock.Monotonic();
-  auto looked_for_signals = start;
-  auto progressed = start;
+  auto looked_for_signals = outside_.clock.Monotonic();
+  auto progressed = looked_for_signals;
   uint64_t groups = ring.groups();
   int fruitless_leads = 0;
   // "Not committed" is true only if no leader can hold a copy that it will yet publish. Those of the present term have let
@@ -71,12 +136,12 @@ Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slo
   const auto unless_taken = [&](Result<Appended> outcome) -> Result<Appended> {
     const bool open = outcome.ok() ? outcome->replan : outcome.kind() != ErrorKind::kCommitUnknown;
     if (!open || ring.term() == term_at_submit) return outcome;
-    return Withdraw(ring, slot, label, known, std::move(outcome));
+    return Withdraw(ring, slot, label, known, until, std::move(outcome));
   };
   const auto publish_alone = [&] {
     outside_.metrics.Add("datashard_ring_retries_total", 1);
-    return unless_taken(PublishAlone(ring.id(), {.slot = slot.index(), .seq = slot.seq(), .label = label, .payload = payload},
-                                     known, interrupted));
+    return unless_taken(PublishAlone(&ring, {.slot = slot.index(), .seq = slot.seq(), .label = label, .payload = payload},
+                                     known, until));
   };
   for (;;) {
     switch (slot.state()) {
@@ -91,7 +156,7 @@ Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slo
     }
     if (std::optional<ring::Leadership> lead = ring.TryLead()) {
       // What goes wrong is told to every slot, this one among them.
-      const Result<Appended> led = Lead(ring, *lead, known, nullptr, interrupted);
+      const Result<Appended> led = Lead(ring, *lead, known, nullptr, until);
       lead.reset();
       if (led.ok()) committer_.Tidy(led->reply.version);
       // Deposed meanwhile, or the slot cannot be read: not for ever.
@@ -112,16 +177,15 @@ Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slo
     }
     if (now - looked_for_signals < settings_.signal_interval) continue;
     looked_for_signals = now;
-    if (interrupted) {
-      if (Status go_on = interrupted(); !go_on.ok()) {
-        return Withdraw(ring, slot, label, known, Result<Appended>(std::move(go_on).error()));
+    if (until.interrupted) {
+      if (Status go_on = until.interrupted(); !go_on.ok()) {
+        return Withdraw(ring, slot, label, known, until, Result<Appended>(std::move(go_on).error()));
       }
     }
-    if (now - start >= commit_settings.timeout) {
-      return Withdraw(ring, slot, label, known, Result<Appended>(
-                      Conflict("append to {}: not committed within {} s; nothing was committed. Try again, or raise table "
-                               "property datashard.commit.timeout", store_->root_uri(),
-                               std::chrono::duration_cast<std::chrono::seconds>(commit_settings.timeout).count())));
+    if (now >= until.deadline) {
+      return Withdraw(ring, slot, label, known, until, Result<Appended>(
+                      Conflict("append to {}: not committed in time; nothing was committed. Try again, or raise table "
+                               "property datashard.commit.timeout", store_->root_uri())));
     }
   }
 }
@@ -129,15 +193,19 @@ Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slo
 /// Ends with `outcome`, which says that the rows are not committed. A leader may hold a copy of them, so that is only certain
 /// once the mark has risen without them.
 Result<Appended> GroupCommitter::Withdraw(ring::Ring& ring, ring::Slot& slot, const ring::Label& label,
-                                          const catalog::VersionPtr& known, Result<Appended> outcome) {
+                                          const catalog::VersionPtr& known, const Until& until, Result<Appended> outcome) {
   const bool withdrawn = slot.Withdraw();
   if (!withdrawn && slot.state() == ring::SlotState::kAck) return Appended{.reply = slot.reply()};
   if (!withdrawn && slot.state() == ring::SlotState::kUnknown) return AnswerUnknown(*store_);
   outside_.metrics.Add("datashard_ring_withdrawals_total", 1);
   ring::Label withdrawal = label;
   withdrawal.kind = static_cast<int32_t>(PayloadKind::kWithdrawal);
+  const auto now = outside_.clock.Monotonic();
+  Until raised_until = {.deadline = std::max(now, until.deadline) + kWithdrawalMax, .interrupted = until.interrupted};
+  // Who has heard Ctrl-C hears it at every question: asked again, it would leave the outcome open after one lost race.
+  if (until.interrupted && !until.interrupted().ok()) raised_until = {.deadline = now + kWithdrawalMax, .interrupted = {}};
   const Result<Appended> raised =
-      PublishAlone(ring.id(), {.slot = slot.index(), .seq = slot.seq(), .label = withdrawal}, known, {});
+      PublishAlone(&ring, {.slot = slot.index(), .seq = slot.seq(), .label = withdrawal}, known, raised_until);
   if (!raised.ok()) {
     return CommitUnknown("append to {}: it was given up ({}), and whether a version contains it could not be found out: {}",
                          store_->root_uri(), outcome.ok() ? "the schema has changed" : outcome.error().message(),
@@ -147,54 +215,49 @@ Result<Appended> GroupCommitter::Withdraw(ring::Ring& ring, ring::Slot& slot, co
   return outcome;
 }
 
-Result<Appended> GroupCommitter::PublishAlone(const std::string& ring_id, ring::Submission item,
-                                              const catalog::VersionPtr& known,
-                                              const std::function<Status()>& interrupted) {
+Result<Appended> GroupCommitter::PublishAlone(ring::Ring* ring, ring::Submission item, const catalog::VersionPtr& known,
+                                              const Until& until) {
   const auto group = store_->NewWriteGroup();
-  AppendGroup change(ring_id, !ring_id.empty() && ring_->registered(), {std::move(item)}, *store_, *group, outside_.random);
-  Result<Committed> committed = committer_.Commit(change, known, *group, {.interrupted = interrupted});
+  AppendGroup change(ring != nullptr ? ring->id() : "", ring != nullptr && ring->registered(), {std::move(item)}, *store_,
+                     *group, outside_.random);
+  Result<Committed> committed = committer_.Commit(change, known, *group, {.until = until});
   if (!committed.ok()) {
     if (committed.kind() == ErrorKind::kFenced) return AnswerUnknown(*store_);
     if (committed.kind() != ErrorKind::kCommitUnknown) change.DropAll();
-    if (committed.kind() == ErrorKind::kCommitUnknown && ring_ != nullptr) ring_->Close();
+    if (committed.kind() == ErrorKind::kCommitUnknown && ring != nullptr) ring->Close();
     return std::move(committed).error();
   }
-  if (ring_ != nullptr) {
-    if (change.has_marks()) ring_->MarkRegistered();
-    LeaveBase(*ring_, *committed);
-  }
+  Leave(ring, *committed, change.has_marks());
   change.DropUnused();
-  Remember(committed->version);
   committer_.Tidy(committed->version->number);
   return OutcomeOf(change.answers().front());
 }
 
 Result<std::optional<Committed>> GroupCommitter::TryCommit(Change& change, const catalog::VersionPtr& known,
-                                                           WriteGroup& group, const std::function<Status()>& interrupted,
-                                                           bool beside_the_leader) {
-  const bool has_ring = ring_ != nullptr && !ring_->closed();
-  const bool wants_lead = has_ring && !beside_the_leader;
-  std::optional<ring::Leadership> lead = wants_lead ? ring_->TryLead() : std::nullopt;
+                                                           WriteGroup& group, const Until& until, bool beside_the_leader) {
+  const RingPtr ring = UsableRing();
+  const bool wants_lead = ring != nullptr && !beside_the_leader;
+  std::optional<ring::Leadership> lead = wants_lead ? ring->TryLead() : std::nullopt;
   if (wants_lead && !lead) return std::optional<Committed>();
-  const BaseGuess base = lead ? GuessBase(*ring_, known) : BaseGuess{.version = known};
-  Result<Committed> committed = committer_.Commit(change, base.version, group,
-                                                  {.known_is_newest = base.is_newest, .interrupted = interrupted});
+  const BaseGuess base = lead ? GuessBase(*ring, known) : BaseGuess{.version = known};
+  CommitOptions options{.known_is_newest = base.is_newest, .until = until};
+  if (lead) options.alive = [&] { lead->ShowLife(); };
+  Result<Committed> committed = committer_.Commit(change, base.version, group, options);
   if (!committed.ok()) {
-    if (has_ring && committed.kind() == ErrorKind::kCommitUnknown) ring_->Close();
+    if (ring != nullptr && committed.kind() == ErrorKind::kCommitUnknown) ring->Close();
     return std::move(committed).error();
   }
-  if (lead) {
-    LeaveBase(*ring_, *committed);
-    lead->CountGroup();
-    lead.reset();
-  }
-  Remember(committed->version);
+  Leave(ring.get(), *committed, /*has_marks=*/false);
+  lead.reset();
   committer_.Tidy(committed->version->number);
   return std::optional(*std::move(committed));
 }
 
-void GroupCommitter::LeaveBase(ring::Ring& ring, const Committed& committed) {
-  if (!committed.metadata_body.empty()) ring.SetBase(committed.version->number, EncodeBase(committed));
+void GroupCommitter::Leave(ring::Ring* ring, const Committed& committed, bool has_marks) {
+  Remember(committed.version);
+  if (ring == nullptr) return;
+  if (has_marks) ring->MarkRegistered();
+  if (!committed.metadata_body.empty()) ring->SetBase(committed.version->number, EncodeBase(committed));
 }
 
 GroupCommitter::BaseGuess GroupCommitter::GuessBase(ring::Ring& ring, const catalog::VersionPtr& known) {
@@ -257,7 +320,7 @@ Result<Appended> GroupCommitter::OutcomeOf(const AppendGroup::Answer& answer) co
 }
 
 Result<Appended> GroupCommitter::Lead(ring::Ring& ring, ring::Leadership& lead, const catalog::VersionPtr& known,
-                                      const ring::Submission* own, const std::function<Status()>& interrupted) {
+                                      const ring::Submission* own, const Until& until) {
   Gather(lead, own != nullptr ? 1 : 0);
   std::vector<ring::Submission> items = lead.Take();
   if (own != nullptr) items.push_back(*own);
@@ -275,7 +338,7 @@ Result<Appended> GroupCommitter::Lead(ring::Ring& ring, ring::Leadership& lead, 
   Result<Committed> committed =
       ring.closed() ? Result<Committed>(Error(ErrorKind::kFenced, "the ring was closed"))
                     : committer_.Commit(change, base.version, *group,
-                                        {.known_is_newest = base.is_newest, .interrupted = interrupted});
+                                        {.known_is_newest = base.is_newest, .until = until, .alive = [&] { lead.ShowLife(); }});
   if (!committed.ok()) {
     const bool unknown = committed.kind() == ErrorKind::kCommitUnknown || committed.kind() == ErrorKind::kFenced;
     if (unknown) {
@@ -288,8 +351,7 @@ Result<Appended> GroupCommitter::Lead(ring::Ring& ring, ring::Leadership& lead, 
     }
     return std::move(committed).error();
   }
-  if (change.has_marks()) ring.MarkRegistered();
-  LeaveBase(ring, *committed);
+  Leave(&ring, *committed, change.has_marks());
   Result<Appended> own_outcome = Appended{.reply = {.version = committed->version->number}};
   for (size_t i = 0; i < change.items().size(); ++i) {
     const ring::Submission& item = change.items()[i];
@@ -302,8 +364,7 @@ Result<Appended> GroupCommitter::Lead(ring::Ring& ring, ring::Leadership& lead, 
       lead.Answer(item, outcome->replan ? ring::SlotState::kReplan : ring::SlotState::kAck, outcome->reply);
     }
   }
-  lead.CountGroup();
-  Remember(committed->version);
+  lead.ShowLife();
   change.DropUnused();
   return own_outcome;
 }

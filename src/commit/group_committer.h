@@ -3,6 +3,7 @@
 // Correctness rests on the committer and on the marks alone: see docs/design/0003-group-commit.md for the invariants.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -27,7 +28,29 @@ struct GroupSettings {
   /// A leader that sees fewer waiters than the last group had waits this long for the rest. With 12 writers on 2 cores, 100 us
   /// gave groups of 9.4 and 0.4 ms groups of 11.5, and a quarter more appends; a writer on its own never waits.
   std::chrono::microseconds gather = std::chrono::microseconds(400);
+  /// Who finds all slots taken looks again after at most this long.
+  std::chrono::microseconds room_interval = std::chrono::milliseconds(10);
+  /// And publishes for itself after this long, or where nobody publishes anything for `patience`. 200 writers with room for 64
+  /// made 64 appends a second when each raced with the leader at once, and kept the leader from its own.
+  std::chrono::microseconds room_patience = std::chrono::seconds(10);
   bool operator==(const GroupSettings&) const = default;
+};
+
+// A leader that lives shows it more often than others lose their patience, also while it waits seconds for a foreign writer.
+static_assert(GroupSettings{}.patience >= 20 * std::max(catalog::ForeignWriters::kLookMax, CommitSettings{}.backoff_max));
+static_assert(GroupSettings{}.patience >= 20 * GroupSettings{}.signal_interval);
+
+/// How much longer than its time-out an append may take: to make certain that an append that was given up will not be published
+/// by somebody who holds a copy of its rows. After that its outcome is unknown.
+inline constexpr std::chrono::microseconds kWithdrawalMax = std::chrono::seconds(5);
+
+/// Joins the ring of a table, or makes it. Errors: of ring::Ring::Open.
+using OpenRing = std::function<Result<std::unique_ptr<ring::Ring>>()>;
+
+/// Work that one process of the host does at a time, and the ring that says so.
+struct HeldChores {
+  std::shared_ptr<ring::Ring> ring;
+  ring::Chores chores;
 };
 
 /// What became of a submitted append.
@@ -37,41 +60,47 @@ struct Appended {
   ring::Reply reply;
 };
 
-/// Callable from several threads.
+/// Callable from several threads. A fork child makes one of its own.
 class GroupCommitter {
  public:
-  /// \param ring  none: every append publishes for itself.
-  GroupCommitter(std::shared_ptr<ObjectStore> store, Committer& committer, Outside outside, std::unique_ptr<ring::Ring> ring,
+  /// \param open_ring  called here, and again when the ring was closed; none, or once it has failed: every append publishes
+  /// for itself.
+  GroupCommitter(std::shared_ptr<ObjectStore> store, Committer& committer, Outside outside, OpenRing open_ring,
                  GroupSettings settings = {});
 
   /// Publishes `payload`, or has it published.
-  /// \param known  any version of the table; its timeout property counts.
-  /// \param interrupted  asked while waiting; its error ends the wait: nothing committed, unless kCommitUnknown says so.
+  /// \param known  any version of the table.
+  /// \param until  its end, at most kWithdrawalMax late: nothing committed, unless kCommitUnknown says so.
   /// Errors: as Committer::Commit; kConflict after the time-out.
-  Result<Appended> Append(const ring::Label& label, const Bytes& payload, const catalog::VersionPtr& known,
-                          const std::function<Status()>& interrupted);
+  Result<Appended> Append(const ring::Label& label, const Bytes& payload, const catalog::VersionPtr& known, const Until& until);
 
   /// Publishes `change`, whose files are in `group`, at once if nobody has the lead (or beside whoever has it, which costs
   /// both of them races); otherwise nothing is done and nothing returned. Errors: as Committer::Commit.
   Result<std::optional<Committed>> TryCommit(Change& change, const catalog::VersionPtr& known, WriteGroup& group,
-                                             const std::function<Status()>& interrupted, bool beside_the_leader);
+                                             const Until& until, bool beside_the_leader);
 
-  bool has_ring() const { return ring_ != nullptr && !ring_->closed(); }
+  bool has_ring() { return UsableRing() != nullptr; }
+  /// The chores of the ring; nothing where another has them, or there is no ring.
+  std::optional<HeldChores> TryChores();
 
   /// The newest version this object has published or heard of; may be null.
   catalog::VersionPtr newest() const;
 
  private:
+  using RingPtr = std::shared_ptr<ring::Ring>;
+  /// Null where there is none to be had.
+  RingPtr UsableRing();
+  RingPtr JoinRing() const;
   Result<Appended> AppendThrough(ring::Ring& ring, ring::Slot& slot, const ring::Label& label, const Bytes& payload,
-                                 const catalog::VersionPtr& known, const std::function<Status()>& interrupted);
-  Result<Appended> PublishAlone(const std::string& ring_id, ring::Submission item, const catalog::VersionPtr& known,
-                                const std::function<Status()>& interrupted);
+                                 const catalog::VersionPtr& known, const Until& until);
+  /// \param ring  null: none; that of the item's slot, where it has one.
+  Result<Appended> PublishAlone(ring::Ring* ring, ring::Submission item, const catalog::VersionPtr& known, const Until& until);
   Result<Appended> Withdraw(ring::Ring& ring, ring::Slot& slot, const ring::Label& label, const catalog::VersionPtr& known,
-                            Result<Appended> outcome);
+                            const Until& until, Result<Appended> outcome);
   /// Publishes all that waits, and `own` (where there is one), which no slot holds. \return the outcome of
   /// `own`, or at least the version.
   Result<Appended> Lead(ring::Ring& ring, ring::Leadership& lead, const catalog::VersionPtr& known,
-                        const ring::Submission* own, const std::function<Status()>& interrupted);
+                        const ring::Submission* own, const Until& until);
   void Gather(ring::Leadership& lead, size_t own);
   Result<Appended> OutcomeOf(const AppendGroup::Answer& answer) const;
   /// The base the next version is most likely built on, and whether it is worth a try without a look.
@@ -82,14 +111,16 @@ class GroupCommitter {
   BaseGuess GuessBase(ring::Ring& ring, const catalog::VersionPtr& known);
   bool IsInPlace(DecodedBase& base, ByteView blob) const;
   void Remember(const catalog::VersionPtr& version);
-  void LeaveBase(ring::Ring& ring, const Committed& committed);
+  /// What every commit leaves behind for the next one.
+  void Leave(ring::Ring* ring, const Committed& committed, bool has_marks);
 
   std::shared_ptr<ObjectStore> store_;
   Committer& committer_;
   const Outside outside_;
-  const std::unique_ptr<ring::Ring> ring_;
+  const OpenRing open_ring_;
   const GroupSettings settings_;
   mutable std::mutex mutex_;
+  RingPtr ring_;
   catalog::VersionPtr newest_;
   size_t last_group_size_ = 0;
 };

@@ -9,6 +9,18 @@ namespace {
 
 constexpr int64_t kNowMs = 1'700'000'000'000;
 
+/// A table that rings leave marks in.
+class MarkedTable : public testing::Test {
+ protected:
+  void Write(const std::string& ring_id, int64_t now_ms) {
+    Marks marks;
+    marks.Raise(1, 1);
+    marks.Write(metadata, ring_id, now_ms);
+  }
+  bool Knows(const std::string& ring_id) const { return metadata.properties.contains("datashard.ring." + ring_id); }
+  iceberg::TableMetadata metadata;
+};
+
 TEST(Marks, AreReadAsTheyWereWritten) {
   iceberg::TableMetadata metadata;
   Marks marks;
@@ -46,48 +58,36 @@ TEST(Marks, TextThatWeDoNotWriteIsCorruption) {
   }
 }
 
-TEST(Marks, OfRingsSilentForAWeekAreForgotten) {
-  iceberg::TableMetadata metadata;
-  Marks marks;
-  marks.Raise(1, 1);
-  marks.Write(metadata, "old", kNowMs - kRingSilenceMax.count() - 1);
-  marks.Write(metadata, "young", kNowMs - kRingSilenceMax.count() + 1000);
-  marks.Write(metadata, "now", kNowMs);
-  EXPECT_FALSE(metadata.properties.contains("datashard.ring.old"));
-  EXPECT_TRUE(metadata.properties.contains("datashard.ring.young"));
-  EXPECT_TRUE(metadata.properties.contains("datashard.ring.now"));
+TEST_F(MarkedTable, RingsSilentForAWeekAreForgotten) {
+  Write("old", kNowMs - kRingSilenceMax.count() - 1);
+  Write("young", kNowMs - kRingSilenceMax.count() + 1000);
+  Write("now", kNowMs);
+  EXPECT_FALSE(Knows("old"));
+  EXPECT_TRUE(Knows("young"));
+  EXPECT_TRUE(Knows("now"));
 }
 
-TEST(Marks, OfManyRingsTheMostSilentAreForgottenButNoneThatCommittedWithinTheHour) {
-  iceberg::TableMetadata metadata;
-  Marks marks;
-  marks.Raise(1, 1);
-  for (int i = 0; i < 40; ++i) marks.Write(metadata, fmt::format("r{:02}", i), kNowMs + i * 1000);
+TEST_F(MarkedTable, OfManyRingsTheMostSilentAreForgottenButNoneThatCommittedWithinTheHour) {
+  for (int i = 0; i < 40; ++i) Write(fmt::format("r{:02}", i), kNowMs + i * 1000);
   EXPECT_EQ(metadata.properties.size(), 40u) << "all of them committed within the hour";
-  marks.Write(metadata, "last", kNowMs + kRingSilenceMin.count() + 10'500);
-  EXPECT_FALSE(metadata.properties.contains("datashard.ring.r10"));
-  EXPECT_TRUE(metadata.properties.contains("datashard.ring.r11"));
-  EXPECT_TRUE(metadata.properties.contains("datashard.ring.last"));
+  Write("last", kNowMs + kRingSilenceMin.count() + 10'500);
+  EXPECT_FALSE(Knows("r10"));
+  EXPECT_TRUE(Knows("r11"));
+  EXPECT_TRUE(Knows("last"));
 }
 
-TEST(Marks, OfMoreRingsThanAVersionMayCarryTheMostSilentAreForgottenAtOnce) {
-  iceberg::TableMetadata metadata;
-  Marks marks;
-  marks.Raise(1, 1);
-  for (int i = 0; i < 200; ++i) marks.Write(metadata, fmt::format("r{:03}", i), kNowMs + i);
+TEST_F(MarkedTable, OfMoreRingsThanAVersionMayCarryTheMostSilentAreForgottenAtOnce) {
+  for (int i = 0; i < 200; ++i) Write(fmt::format("r{:03}", i), kNowMs + i);
   EXPECT_EQ(metadata.properties.size(), kRingsMax);
-  EXPECT_TRUE(metadata.properties.contains("datashard.ring.r199"));
-  EXPECT_FALSE(metadata.properties.contains("datashard.ring.r100"));
+  EXPECT_TRUE(Knows("r199"));
+  EXPECT_FALSE(Knows("r100"));
 }
 
-TEST(Marks, AClockThatIsAheadForgetsNobodyElse) {
-  iceberg::TableMetadata metadata;
-  Marks marks;
-  marks.Raise(1, 1);
-  marks.Write(metadata, "ahead", kNowMs + 30 * kRingSilenceMax.count());
-  marks.Write(metadata, "right", kNowMs);
-  EXPECT_TRUE(metadata.properties.contains("datashard.ring.ahead"));
-  EXPECT_TRUE(metadata.properties.contains("datashard.ring.right"));
+TEST_F(MarkedTable, AClockThatIsAheadForgetsNobodyElse) {
+  Write("ahead", kNowMs + 30 * kRingSilenceMax.count());
+  Write("right", kNowMs);
+  EXPECT_TRUE(Knows("ahead"));
+  EXPECT_TRUE(Knows("right"));
 }
 
 }  // namespace

@@ -4,11 +4,13 @@
 #include <arrow/compute/initialize.h>
 #include <parquet/exception.h>
 
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <new>
 
 #include "base/error.h"
+#include "base/fork.h"
 
 namespace datashard::data {
 namespace {
@@ -29,8 +31,14 @@ class ErrorDetail final : public arrow::StatusDetail {
 }  // namespace
 
 Status StartCompute() {
-  static const arrow::Status started = arrow::compute::Initialize();
+  static constinit std::atomic<bool> is_started = false;
+  if (is_started.load()) return {};
+  // It takes milliseconds, and a child that was forked meanwhile would wait for its end for ever.
+  const ForkHold hold;
+  if (is_started.load()) return {};
+  const arrow::Status started = arrow::compute::Initialize();
   if (!started.ok()) return Internal("Arrow's compute kernels do not start: {}", started.message());
+  is_started.store(true);
   return {};
 }
 

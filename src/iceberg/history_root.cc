@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
+
+#include <fmt/ranges.h>
 
 #include "base/error.h"
 
@@ -9,6 +12,7 @@ namespace datashard::iceberg {
 namespace {
 
 constexpr std::string_view kFormat = "1";
+constexpr std::string_view kFormatWithExpiry = "2";
 constexpr int32_t kLevelMax = 20;                  // 8^20 files: more than there will ever be
 constexpr int64_t kCountMax = int64_t{1} << 50;
 
@@ -73,28 +77,72 @@ std::string HistoryEntry::key() const {
   return fmt::format("metadata/history/{}-{}-{}.avro", range.first_sequence, range.last_sequence, uuid);
 }
 
-std::string PrintHistory(std::span<const HistoryEntry> entries) {
+bool HistoryRoot::IsExpired(int64_t sequence_number, int64_t snapshot_id) const {
+  return sequence_number < floor_sequence || std::binary_search(expired_ids.begin(), expired_ids.end(), snapshot_id);
+}
+
+int64_t HistoryRoot::count() const {
+  int64_t count = -hidden_count - static_cast<int64_t>(expired_ids.size());
+  for (const HistoryEntry& entry : entries) count += entry.range.count;
+  return count;
+}
+
+std::string PrintHistory(const HistoryRoot& root) {
   std::string text(kFormat);
-  for (const HistoryEntry& entry : entries) {
+  if (root.has_expired()) {
+    text = fmt::format("{};{},{},{};{}", kFormatWithExpiry, root.floor_sequence, root.floor_timestamp_ms, root.hidden_count,
+                       fmt::join(root.expired_ids, ","));
+  }
+  for (const HistoryEntry& entry : root.entries) {
     text += fmt::format(";{},{},{}", entry.level, entry.uuid, PrintRange(entry.range));
   }
   return text;
 }
 
-Result<std::vector<HistoryEntry>> ParseHistory(std::string_view text, std::string_view object) {
+namespace {
+
+/// The two items that format 2 has before its entries.
+Status ParseExpiry(std::string_view& rest, std::string_view object, HistoryRoot& root) {
+  std::string_view floor = TakeUntil(rest, ';');
+  std::string_view ids = TakeUntil(rest, ';');
+  const std::string_view floor_text = floor;
+  const std::string_view ids_text = ids;
+  bool whole = true;
+  for (int64_t* number : {&root.floor_sequence, &root.floor_timestamp_ms, &root.hidden_count}) {
+    whole = whole && ParseNumber(TakeUntil(floor, ','), *number) && *number >= 0 && *number < std::numeric_limits<int64_t>::max() / 4;
+  }
+  whole = whole && floor.empty() && !floor_text.ends_with(',') && !ids_text.ends_with(',');
+  while (whole && !ids.empty()) {
+    int64_t id = 0;
+    whole = ParseNumber(TakeUntil(ids, ','), id) && (root.expired_ids.empty() || id > root.expired_ids.back()) &&
+            root.expired_ids.size() < kExpiredIdsMax;
+    root.expired_ids.push_back(id);
+  }
+  if (whole && root.has_expired()) return {};
+  return Corruption("{}: expected the floor of expired snapshots (sequence number, time, count) and at most {} ascending ids, "
+                    "found '{}' and '{}'", object, kExpiredIdsMax, floor_text.substr(0, 80), ids_text.substr(0, 80))
+      .About(ErrorSubject::kMetadata);
+}
+
+}  // namespace
+
+Result<HistoryRoot> ParseHistory(std::string_view text, std::string_view object) {
   if (text.size() > kHistoryTextBytesMax) {
     return Corruption("{}: {} bytes; at most {} are read", object, text.size(), kHistoryTextBytesMax)
         .About(ErrorSubject::kMetadata);
   }
+  HistoryRoot root;
   std::string_view rest = text;
-  if (const std::string_view format = TakeUntil(rest, ';'); format != kFormat) {
-    return Corruption("{}: expected format {}, found '{}'; a newer release may read it", object, kFormat,
-                      format.substr(0, 20)).About(ErrorSubject::kMetadata);
+  const std::string_view format = TakeUntil(rest, ';');
+  if (format != kFormat && format != kFormatWithExpiry) {
+    return Corruption("{}: expected format {} or {}, found '{}'; a newer release may read it", object, kFormat,
+                      kFormatWithExpiry, format.substr(0, 20)).About(ErrorSubject::kMetadata);
   }
-  std::vector<HistoryEntry> entries;
+  if (format == kFormatWithExpiry) DS_RETURN_IF_ERROR(ParseExpiry(rest, object, root));
+  int64_t count = 0;
   while (!rest.empty()) {
-    const std::string where = fmt::format("{}: entry {}", object, entries.size());
-    if (entries.size() == kHistoryEntriesMax) {
+    const std::string where = fmt::format("{}: entry {}", object, root.entries.size());
+    if (root.entries.size() == kHistoryEntriesMax) {
       return Corruption("{}: more than {} entries", object, kHistoryEntriesMax).About(ErrorSubject::kMetadata);
     }
     std::string_view item = TakeUntil(rest, ';');
@@ -105,17 +153,23 @@ Result<std::vector<HistoryEntry>> ParseHistory(std::string_view text, std::strin
       return Corruption("{}: expected a level and a uuid, found '{}' and '{}'", where, level_text.substr(0, 40),
                         uuid.substr(0, 40)).About(ErrorSubject::kMetadata);
     }
-    HistoryEntry& entry = entries.emplace_back();
+    HistoryEntry& entry = root.entries.emplace_back();
     entry.level = static_cast<int32_t>(level);
     entry.uuid = uuid;
     DS_ASSIGN_OR_RETURN(entry.range, ParseRange(item, where));
+    if (__builtin_add_overflow(count, entry.range.count, &count)) {
+      return Corruption("{}: more snapshots than can be counted", where).About(ErrorSubject::kMetadata);
+    }
   }
-  return entries;
+  if (root.count() < 0) {
+    return Corruption("{}: more snapshots are expired than archived", object).About(ErrorSubject::kMetadata);
+  }
+  return root;
 }
 
-Result<std::vector<HistoryEntry>> HistoryOf(const TableMetadata& metadata) {
+Result<HistoryRoot> HistoryOf(const TableMetadata& metadata) {
   const auto found = metadata.properties.find(std::string(kHistoryProperty));
-  if (found == metadata.properties.end()) return std::vector<HistoryEntry>();
+  if (found == metadata.properties.end()) return HistoryRoot();
   return ParseHistory(found->second, fmt::format("{}: table property {}", metadata.location, kHistoryProperty));
 }
 

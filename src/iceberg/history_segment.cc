@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view kKindKey = "datashard.history";
 constexpr std::string_view kBlocksKey = "datashard.history.blocks";
 constexpr std::string_view kIdsKey = "datashard.history.ids";
+constexpr std::string_view kSegmentsKey = "datashard.history.segments";
 
 constexpr size_t kBlockSnapshotsMax = 64;
 // Snapshots with long summaries get smaller blocks: a reader inflates whole ones.
@@ -25,7 +26,7 @@ constexpr size_t kBlockBytes = 1 << 20;
 enum SnapshotId : int32_t {
   kSnapshot = 1, kParent = 2, kSequence = 3, kTimestamp = 4, kList = 5, kSchemaId = 6, kSummary = 7, kExtra = 8, kLog = 9,
 };
-enum LineId : int32_t { kUuid = 1, kLevel = 2, kRange = 3, kIds = 4 };
+enum LineId : int32_t { kIds = 1 };
 
 constexpr std::string_view kSegmentSchema =
     R"({"type":"record","name":"archived_snapshot","fields":[)"
@@ -43,10 +44,7 @@ constexpr std::string_view kSegmentSchema =
 
 constexpr std::string_view kIndexSchema =
     R"({"type":"record","name":"history_line","fields":[)"
-    R"({"name":"uuid","field-id":1,"type":"string"},)"
-    R"({"name":"level","field-id":2,"type":"int"},)"
-    R"({"name":"range","field-id":3,"type":"string"},)"
-    R"({"name":"ids","field-id":4,"type":"bytes"}]})";
+    R"({"name":"ids","field-id":1,"type":"bytes"}]})";
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
@@ -98,11 +96,23 @@ Bytes PackIds(std::span<const uint32_t> ids) {
   return packed;
 }
 
+uint32_t IdAt(const char* packed) {
+  uint32_t id = 0;
+  for (int byte = 0; byte < 4; ++byte) id |= uint32_t{static_cast<uint8_t>(packed[byte])} << (byte * 8);
+  return id;
+}
+
 /// `packed` holds whole ids.
 std::vector<uint32_t> UnpackIds(ByteView packed) {
   std::vector<uint32_t> ids(packed.size() / 4);
-  for (size_t i = 0; i < packed.size(); ++i) ids[i / 4] |= uint32_t{static_cast<uint8_t>(packed[i])} << (i % 4 * 8);
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = IdAt(packed.data() + i * 4);
   return ids;
+}
+
+bool HasId(ByteView packed, uint32_t wanted) {
+  bool found = false;
+  for (size_t i = 0; i < packed.size(); i += 4) found |= IdAt(packed.data() + i) == wanted;
+  return found;
 }
 
 void ReadPairs(AvroReader& reader, const AvroField& field, Pairs& pairs) {
@@ -188,6 +198,47 @@ Result<std::vector<HistoryBlock>> BlocksOf(const AvroFile& file, std::string_vie
   }
   if (blocks.empty() || !packed_ids.empty()) return Damaged(object, "its header does not say what its blocks hold");
   return blocks;
+}
+
+Result<std::vector<HistoryEntry>> SegmentsOf(const AvroFile& file, std::string_view object) {
+  DS_RETURN_IF_ERROR(CheckKind(file, "index", object));
+  DS_ASSIGN_OR_RETURN(HistoryRoot root, ParseHistory(file.Header(kSegmentsKey).value_or(""),
+                                                     fmt::format("{}: header key '{}'", object, kSegmentsKey)));
+  const std::vector<HistoryEntry>& segments = root.entries;
+  if (segments.empty() || root.has_expired()) return Damaged(object, "an index without segments, or with expired ones");
+  for (const HistoryEntry& segment : segments) {
+    if (segment.is_index()) return Damaged(object, "an index that lists an index");
+  }
+  return std::move(root.entries);
+}
+
+/// Calls `visit` with every segment of an index and its packed ids.
+Status ForEachLine(ByteView avro, std::string_view object,
+                   const std::function<void(const HistoryEntry& segment, ByteView packed_ids)>& visit) {
+  DS_ASSIGN_OR_RETURN(AvroFile file, AvroFile::Open(avro, object));
+  DS_ASSIGN_OR_RETURN(const std::vector<HistoryEntry> segments, SegmentsOf(file, object));
+  if (!file.Header(kRecordCountKey)) return Damaged(object, "its header does not say how many lines it has");
+  const AvroType& root = file.schema().root();
+  DS_RETURN_IF_ERROR(RequireFields(root, {{kIds, "ids"}}, object));
+  auto segment = segments.begin();
+  DS_RETURN_IF_ERROR(ReadRecords(file, object, [&](AvroReader& reader) {
+    if (segment == segments.end()) return reader.Fail("more lines than segments");
+    for (const AvroField& field : root.fields) {
+      if (field.field_id != kIds) {
+        reader.Skip(*field.type);
+        continue;
+      }
+      const AvroType* const type = reader.Enter(*field.type);
+      const ByteView packed = type == nullptr ? ByteView() : reader.Binary(*type);
+      if (!reader.ok()) return;
+      if (static_cast<int64_t>(packed.size()) != segment->range.count * 4)
+        return reader.Fail("ids that are not as many as the segment's snapshots");
+      visit(*segment, packed);
+    }
+    ++segment;
+  }));
+  if (segment != segments.end()) return Damaged(object, "fewer lines than segments");
+  return {};
 }
 
 }  // namespace
@@ -296,55 +347,41 @@ Result<std::vector<ArchivedSnapshot>> DecodeHistorySegment(ByteView avro, std::s
 
 Result<Bytes> EncodeHistoryIndex(std::span<const HistoryLine> lines) {
   DS_CHECK(!lines.empty());
-  AvroFileWriter file({{std::string(kKindKey), "index"}, {std::string(kRecordCountKey), fmt::format("{}", lines.size())}},
-                      std::string(kIndexSchema), AvroCodec::kDeflate);
+  HistoryRoot segments;
   for (const HistoryLine& line : lines) {
     DS_CHECK(static_cast<int64_t>(line.id_prints.size()) == line.segment.range.count && !line.segment.is_index());
-    file.record().Text(line.segment.uuid);
-    file.record().Long(line.segment.level);
-    file.record().Text(PrintRange(line.segment.range));
+    segments.entries.push_back(line.segment);
+  }
+  // Ids are random: packing them would only cost whoever looks for one.
+  AvroFileWriter file({{std::string(kKindKey), "index"},
+                       {std::string(kRecordCountKey), fmt::format("{}", lines.size())},
+                       {std::string(kSegmentsKey), PrintHistory(segments)}},
+                      std::string(kIndexSchema), AvroCodec::kNull);
+  for (const HistoryLine& line : lines) {
     file.record().Text(PackIds(line.id_prints));
     DS_RETURN_IF_ERROR(file.EndRecord());
   }
   return std::move(file).Finish();
 }
 
-Result<std::vector<HistoryLine>> DecodeHistoryIndex(ByteView avro, std::string_view object) {
-  DS_ASSIGN_OR_RETURN(AvroFile file, AvroFile::Open(avro, object));
-  DS_RETURN_IF_ERROR(CheckKind(file, "index", object));
-  if (!file.Header(kRecordCountKey)) return Damaged(object, "its header does not say how many lines it has");
-  const AvroType& root = file.schema().root();
-  DS_RETURN_IF_ERROR(
-      RequireFields(root, {{kUuid, "uuid"}, {kLevel, "level"}, {kRange, "range"}, {kIds, "ids"}}, object));
-  std::vector<HistoryLine> lines;
-  DS_RETURN_IF_ERROR(ReadRecords(file, object, [&](AvroReader& reader) {
-    HistoryLine& line = lines.emplace_back();
-    for (const AvroField& field : root.fields) {
-      switch (field.field_id) {
-        case kUuid: line.segment.uuid = RequiredText(reader, field); break;
-        case kLevel: line.segment.level = RequiredInteger32(reader, field); break;
-        case kRange: {
-          Result<HistoryRange> range = ParseRange(RequiredText(reader, field), "range");
-          if (!range.ok()) return reader.Fail(range.error().message());
-          line.segment.range = *range;
-          break;
-        }
-        case kIds: {
-          const std::string packed = OptionalBinary(reader, field).value_or("");
-          reader.Charge(static_cast<int64_t>(packed.size() / 4));
-          if (reader.ok() && packed.size() % 4 == 0) line.id_prints = UnpackIds(packed);
-          break;
-        }
-        default: reader.Skip(*field.type);
-      }
-      if (!reader.ok()) return;
-    }
-    if (!IsHistoryUuid(line.segment.uuid)) return reader.Fail("a segment without a uuid");
-    if (line.segment.level < 0 || line.segment.is_index()) return reader.Fail("a line that names no segment");
-    if (line.segment.range.count != static_cast<int64_t>(line.id_prints.size()))
-      return reader.Fail("a line whose ids are not as many as its snapshots");
+Result<std::vector<HistoryEntry>> ReadHistoryIndex(ByteView avro, std::string_view object) {
+  DS_ASSIGN_OR_RETURN(const AvroFile file, AvroFile::Open(avro, object));
+  return SegmentsOf(file, object);
+}
+
+Result<std::vector<HistoryEntry>> FindInHistoryIndex(ByteView avro, std::string_view object, int64_t snapshot_id) {
+  std::vector<HistoryEntry> found;
+  DS_RETURN_IF_ERROR(ForEachLine(avro, object, [&](const HistoryEntry& segment, ByteView packed_ids) {
+    if (HasId(packed_ids, IdPrint(snapshot_id))) found.push_back(segment);
   }));
-  if (lines.empty()) return Damaged(object, "an index without lines");
+  return found;
+}
+
+Result<std::vector<HistoryLine>> DecodeHistoryIndex(ByteView avro, std::string_view object) {
+  std::vector<HistoryLine> lines;
+  DS_RETURN_IF_ERROR(ForEachLine(avro, object, [&](const HistoryEntry& segment, ByteView packed_ids) {
+    lines.push_back({.segment = segment, .id_prints = UnpackIds(packed_ids)});
+  }));
   return lines;
 }
 

@@ -1,6 +1,6 @@
 // Files of archived history, as Avro: a segment holds snapshots in blocks of at most 64, an index lists segments. Immutable.
 // The header says what each block covers and the low half of every snapshot id, so that a reader inflates only the blocks
-// that may hold what it looks for. No I/O here. Source: docs/formats/history.md.
+// that may hold what it looks for; that of an index names its segments. No I/O here. Source: docs/formats/history.md.
 #pragma once
 
 #include <cstdint>
@@ -54,13 +54,20 @@ Result<std::vector<HistoryBlock>> ReadHistoryBlocks(ByteView avro, std::string_v
 Result<std::vector<ArchivedSnapshot>> DecodeHistorySegment(
     ByteView avro, std::string_view object, const std::function<bool(const HistoryBlock&)>& wanted = {});
 
-/// A line of an index: a segment, and whose snapshots it holds.
+/// A segment of an index, and whose snapshots it holds.
 struct HistoryLine {
   HistoryEntry segment;
   std::vector<uint32_t> id_prints;
   bool operator==(const HistoryLine&) const = default;
 };
+/// At most kHistoryFanOut ^ (kHistoryTopLevel - kHistoryIndexLevel + 1) segments.
 Result<Bytes> EncodeHistoryIndex(std::span<const HistoryLine> lines);
+/// The header of an index ends within so many bytes.
+inline constexpr int64_t kHistoryIndexHeadBytes = 128 << 10;
+/// The segments of an index, in order, from its header: bytes behind that need not be there.
+Result<std::vector<HistoryEntry>> ReadHistoryIndex(ByteView avro, std::string_view object);
+/// Those that may hold the snapshot with this id.
+Result<std::vector<HistoryEntry>> FindInHistoryIndex(ByteView avro, std::string_view object, int64_t snapshot_id);
 Result<std::vector<HistoryLine>> DecodeHistoryIndex(ByteView avro, std::string_view object);
 
 }  // namespace datashard::iceberg

@@ -45,21 +45,42 @@ HistoryLine Line(const std::vector<ArchivedSnapshot>& snapshots) {
 }
 
 TEST(HistoryRoot, TextComesBack) {
-  std::vector<HistoryEntry> entries;
-  EXPECT_EQ(*ParseHistory(PrintHistory(entries), kName), entries);
-  for (int32_t level : {4, 2, 0}) entries.push_back(Entry(level, Snapshots(static_cast<uint64_t>(level), 5)));
-  const std::string text = PrintHistory(entries);
+  HistoryRoot root;
+  EXPECT_EQ(*ParseHistory(PrintHistory(root), kName), root);
+  for (int32_t level : {4, 2, 0}) root.entries.push_back(Entry(level, Snapshots(static_cast<uint64_t>(level), 5)));
+  const std::string text = PrintHistory(root);
   EXPECT_EQ(text.substr(0, 106), "1;4,7c3f4d7e-0000-4000-8000-000000000001,5,1,5,1700000000000,1700000000042;2,7c3f4d7e-0000-4000-8000-00000");
   ASSERT_OK_AND_ASSIGN(const auto parsed, ParseHistory(text, kName));
-  EXPECT_EQ(parsed, entries);
-  EXPECT_EQ(parsed[0].key(), "metadata/history/1-5-7c3f4d7e-0000-4000-8000-000000000001.avro");
+  EXPECT_EQ(parsed, root);
+  EXPECT_EQ(parsed.entries[0].key(), "metadata/history/1-5-7c3f4d7e-0000-4000-8000-000000000001.avro");
+  EXPECT_EQ(parsed.count(), 15);
+}
+
+TEST(HistoryRoot, ExpiryComesBackAndHides) {
+  HistoryRoot root{.entries = {Entry(0, Snapshots(1, 5))}, .floor_sequence = 3, .floor_timestamp_ms = 17, .hidden_count = 2};
+  EXPECT_EQ(PrintHistory(root), "2;3,17,2;;0,7c3f4d7e-0000-4000-8000-000000000001,5,1,5,1700000000000,1700000000040");
+  EXPECT_EQ(*ParseHistory(PrintHistory(root), kName), root);
+  root.expired_ids = {7, 99};
+  EXPECT_TRUE(PrintHistory(root).starts_with("2;3,17,2;7,99;0,"));
+  EXPECT_EQ(*ParseHistory(PrintHistory(root), kName), root);
+  EXPECT_EQ(root.count(), 1);
+  EXPECT_TRUE(root.IsExpired(2, 1));
+  EXPECT_FALSE(root.IsExpired(3, 1));
+  EXPECT_TRUE(root.IsExpired(3, 99));
+  EXPECT_FALSE(root.is_below_floor(root.entries[0]));
+  root.entries.clear();
+  root.expired_ids.clear();
+  root.hidden_count = 0;
+  EXPECT_EQ(*ParseHistory(PrintHistory(root), kName), root) << "a floor outlives its files";
 }
 
 TEST(HistoryRoot, GarbageIsCorruption) {
   const std::string good = "1;0,7c3f4d7e-0000-4000-8000-000000000001,5,1,5,10,20";
   ASSERT_THAT(ParseHistory(good, kName), IsOk());
   for (const std::string& bad : {
-           std::string(), std::string("2"), std::string("{}"), good + ",", good + ";;", good + ";0", good + "x",
+           std::string(), std::string("3"), std::string("2"), std::string("2;0,0,0;"), std::string("2;3,17;"),
+           std::string("2;3,17,0,;"), std::string("2;-3,17,0;"), std::string("2;3,17,0;9,7"), std::string("2;3,17,0;7,7"),
+           std::string("2;3,17,0;x"), std::string("2;3,17,1;"), "2;3,17,6;" + good.substr(1), std::string("{}"), good + ",", good + ";;", good + ";0", good + "x",
            std::string("1;0,../../../../../../../etc/passwd/00000000,5,1,5,10,20"),
            std::string("1;0,7C3F4D7E-0000-4000-8000-000000000001,5,1,5,10,20"),
            std::string("1;-1,7c3f4d7e-0000-4000-8000-000000000001,5,1,5,10,20"),
@@ -128,6 +149,23 @@ TEST(HistoryIndex, LinesComeBack) {
   ASSERT_OK_AND_ASSIGN(const Bytes file, EncodeHistoryIndex(lines));
   ASSERT_OK_AND_ASSIGN(const auto decoded, DecodeHistoryIndex(file, kName));
   EXPECT_TRUE(decoded == lines);
+}
+
+TEST(HistoryIndex, ItsHeadNamesTheSegmentsAndItsIdsSayWhich) {
+  std::vector<HistoryLine> lines;
+  std::vector<HistoryEntry> segments;
+  for (uint64_t seed = 0; seed < 512; ++seed) {
+    lines.push_back(Line(Snapshots(seed, 300)));
+    segments.push_back(lines.back().segment);
+  }
+  ASSERT_OK_AND_ASSIGN(const Bytes file, EncodeHistoryIndex(lines));
+  ASSERT_GT(static_cast<int64_t>(file.size()), kHistoryIndexHeadBytes);
+  EXPECT_EQ(*ReadHistoryIndex(ByteView(file).substr(0, kHistoryIndexHeadBytes), kName), segments);
+  EXPECT_THAT(ReadHistoryIndex(ByteView(file).substr(0, 1000), kName), HasKind(ErrorKind::kCorruption));
+  const int64_t id = Snapshots(77, 300)[299].snapshot.snapshot_id;
+  EXPECT_EQ(*FindInHistoryIndex(file, kName, id), std::vector{segments[77]});
+  EXPECT_EQ(*FindInHistoryIndex(file, kName, id ^ 1), std::vector<HistoryEntry>());
+  EXPECT_THAT(FindInHistoryIndex(ByteView(file).substr(0, kHistoryIndexHeadBytes), kName, id), HasKind(ErrorKind::kCorruption));
 }
 
 TEST(HistoryFiles, OneKindIsNotReadAsTheOther) {

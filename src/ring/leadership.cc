@@ -44,6 +44,19 @@ Leadership::~Leadership() {
 
 bool Leadership::IsOurs() const { return fork_count_ == ForkCount(); }
 
+Chores::Chores(Ring& ring) : ring_(&ring), fork_count_(ForkCount()) {}
+
+Chores::Chores(Chores&& other) noexcept : ring_(std::exchange(other.ring_, nullptr)), fork_count_(other.fork_count_) {}
+
+Chores::~Chores() {
+  if (ring_ != nullptr && fork_count_ == ForkCount()) ring_->view_->locks.Release(Lock::OfChores());
+}
+
+std::optional<Chores> Ring::TryChores() {
+  const Result<bool> taken = view_->locks.TryTake(Lock::OfChores());
+  return taken.ok() && *taken ? std::optional(Chores(*this)) : std::nullopt;
+}
+
 std::vector<Submission> Leadership::Take() {
   std::vector<Submission> taken;
   if (!IsOurs()) return taken;
@@ -85,7 +98,7 @@ void Leadership::Answer(const Submission& submission, SlotState state, const Rep
   if (header.word.compare_exchange_strong(waiting, answered)) view.Wake(submission.slot);
 }
 
-void Leadership::CountGroup() {
+void Leadership::ShowLife() {
   if (IsOurs()) ring_->view_->shared.header.groups.fetch_add(1);
 }
 

@@ -12,9 +12,9 @@
 namespace datashard::ring {
 
 // All live Locks of this process. The one thing here that is global, because fork is: pthread_atfork handlers have no argument.
-// A list through its members: a handler must not allocate, and nothing has to be destroyed at exit, whatever the order.
+// A list through its members: a handler must not allocate, and nothing has to be destroyed at exit, whatever the order. Changed
+// under a ForkHold.
 struct LiveLocks {
-  std::mutex mutex;
   Locks* first = nullptr;
 
   void Add(Locks& locks) {
@@ -34,15 +34,8 @@ struct LiveLocks {
 namespace {
 
 constinit LiveLocks live_locks;
-constinit std::atomic<uint64_t> fork_count = 0;
 
-void BeforeFork() { live_locks.mutex.lock(); }
-void AfterForkInParent() { live_locks.mutex.unlock(); }
-void AfterForkInChild() {
-  fork_count.fetch_add(1);
-  live_locks.ForgetAfterFork();
-  live_locks.mutex.unlock();
-}
+void AfterForkInChild() { live_locks.ForgetAfterFork(); }
 
 struct flock Range(Lock lock, short type) {
   struct flock range = {};
@@ -55,15 +48,10 @@ struct flock Range(Lock lock, short type) {
 
 }  // namespace
 
-ForkHold::ForkHold() {
-  static const int handlers = ::pthread_atfork(BeforeFork, AfterForkInParent, AfterForkInChild);
-  (void)handlers;  // ENOMEM only, in which case there are larger worries
-  live_locks.mutex.lock();
+void Locks::WatchForks() {
+  static const int handler = ::pthread_atfork(nullptr, nullptr, AfterForkInChild);
+  (void)handler;  // ENOMEM only, in which case there are larger worries
 }
-
-ForkHold::~ForkHold() { live_locks.mutex.unlock(); }
-
-uint64_t ForkCount() { return fork_count.load(std::memory_order_relaxed); }
 
 Locks::Locks(const ForkHold&, RingFile file, Descriptor descriptor) : file_(std::move(file)), fd_(descriptor.Release()) {
   live_locks.Add(*this);

@@ -5,31 +5,19 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 
+#include "base/fork.h"
 #include "datashard/result.h"
 #include "ring/ring_file.h"
 
 namespace datashard::ring {
-
-/// No thread of this process forks while one exists: a descriptor that a child inherits without knowing it would keep our locks
-/// alive after our death. Held while descriptors are opened, and not for longer.
-class ForkHold {
- public:
-  ForkHold();
-  ~ForkHold();
-  ForkHold(const ForkHold&) = delete;
-  ForkHold& operator=(const ForkHold&) = delete;
-};
-
-/// Rises in the child with every fork. What was locked under another number belongs to another process.
-uint64_t ForkCount();
 
 class Lock {
  public:
   static Lock OfSlot(int slot) { return Lock(slot); }
   /// Terms that are a multiple of kTerms apart share a lock; the older leader would have to be deposed that often.
   static Lock OfTerm(uint64_t term) { return Lock(kSlotCount + static_cast<int>(term % kTerms)); }
+  static Lock OfChores() { return Lock(kSlotCount + kTerms); }
   static constexpr int kTerms = 64;
 
   int number() const { return number_; }
@@ -43,6 +31,11 @@ class Lock {
 /// Callable from several threads.
 class Locks {
  public:
+  /// To be called before the first ForkHold under which one is made: registering a handler while forks are held back would
+  /// deadlock with a fork.
+  static void WatchForks();
+  /// The hold began before `descriptor` was opened: a child that inherits it without knowing it would keep our locks alive after
+  /// our death.
   Locks(const ForkHold&, RingFile file, Descriptor descriptor);
   ~Locks();
   Locks(const Locks&) = delete;
@@ -55,6 +48,8 @@ class Locks {
   /// By anybody, here or elsewhere. True where that cannot be found out.
   bool IsTaken(Lock lock);
 
+  const RingFile& file() const { return file_; }
+
   /// In a fork child: closes what it inherited. Only calls what may be called there.
   void ForgetAfterFork();
 
@@ -64,7 +59,7 @@ class Locks {
 
   const RingFile file_;
   std::atomic<int> fd_;  // -1 in a fork child until used
-  std::array<std::atomic<uint64_t>, (kSlotCount + Lock::kTerms) / 64> taken_here_ = {};
+  std::array<std::atomic<uint64_t>, (kSlotCount + Lock::kTerms) / 64 + 1> taken_here_ = {};
   Locks* previous_ = nullptr;
   Locks* next_ = nullptr;
 };

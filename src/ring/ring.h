@@ -124,8 +124,8 @@ class Leadership {
   int CountWaiting() const;
   /// Tells the owner, if the slot still waits with this seq, and wakes it. `state` is kAck or one after it.
   void Answer(const Submission& submission, SlotState state, const Reply& reply = {});
-  /// Counts a group: waiters see that somebody gets on.
-  void CountGroup();
+  /// Waiters see that somebody gets on: after each group, and in between where one takes long.
+  void ShowLife();
 
  private:
   friend class Ring;
@@ -133,6 +133,21 @@ class Leadership {
   bool IsOurs() const;
   Ring* ring_;
   uint64_t term_;
+  uint64_t fork_count_;
+};
+
+/// The chores of the table on this host (merging small files), until destroyed: work that is wasted if two do it at once, and
+/// that nobody waits for.
+class Chores {
+ public:
+  Chores(Chores&& other) noexcept;
+  Chores& operator=(Chores&&) = delete;
+  ~Chores();
+
+ private:
+  friend class Ring;
+  explicit Chores(Ring& ring);
+  Ring* ring_;
   uint64_t fork_count_;
 };
 
@@ -153,7 +168,8 @@ class Ring {
   /// Has a version with marks of this ring been published? Then a table without them means that this ring was fenced.
   bool registered() const;
   void MarkRegistered();
-  /// True after a leader closed it (a name whose sync failed); then nothing may be acknowledged through it any more.
+  /// True after a leader closed it (a name whose sync failed); then nothing may be acknowledged through it any more. Whoever
+  /// opens the place after that finds or makes another ring, and those who have this one open should do so at their next use.
   bool closed() const;
   void Close();
 
@@ -161,9 +177,14 @@ class Ring {
   /// leaders look at all that were ever used. kUnavailable where
   /// all are taken; kInvalidArgument where no slot is that large.
   Result<Slot> Acquire(int64_t payload_bytes);
+  /// Is there a slot for so many bytes that says it is free? Cheap: only then is Acquire worth a repetition. (Slots of killed
+  /// owners do not say so; Acquire finds them.)
+  bool MayHaveRoom(int64_t payload_bytes) const;
   /// Takes the lead if nobody has it. Never waits.
   std::optional<Leadership> TryLead();
-  /// Groups published so far by any leader.
+  /// Takes the chores if nobody has them. Never waits.
+  std::optional<Chores> TryChores();
+  /// Rises with every group that any leader publishes, and while one shows that it lives.
   uint64_t groups() const;
   /// The present term. A waiter that has seen no progress for seconds deposes the leader of that term: others may lead from
   /// now on beside it, which is safe. No effect where the term has changed already.
@@ -181,6 +202,7 @@ class Ring {
  private:
   friend class Slot;
   friend class Leadership;
+  friend class Chores;
   struct View;
   Ring();
   std::unique_ptr<View> view_;

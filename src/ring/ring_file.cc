@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -24,6 +25,8 @@ constexpr std::string_view kDeleteIt = "Delete it when no writer runs; a new one
 constexpr int kAttemptsMax = 1000;
 // The byte that all users of a file lock, shared; beyond those of slots and leads (locks.h).
 constexpr off_t kUsersByte = off_t{1} << 21;
+// The byte that whoever takes the name from a closed ring locks.
+constexpr off_t kRetiringByte = kUsersByte + 1;
 constexpr size_t kKeyDigitsMax = 200;
 
 bool IsHex(ByteView text) {
@@ -40,14 +43,29 @@ Error RingError(int error_number, std::string_view action, const std::string& pa
   return Unavailable("cannot {} {}: {}", action, path, std::strerror(error_number));
 }
 
-/// Is the lock `type` on the users' byte had?
-bool LockUsers(int fd, short type) {
+/// Is the lock `type` on `byte` had?
+bool LockByte(int fd, short type, off_t byte) {
   struct flock range = {};
   range.l_type = type;
   range.l_whence = SEEK_SET;
-  range.l_start = kUsersByte;
+  range.l_start = byte;
   range.l_len = 1;
   return ::fcntl(fd, F_OFD_SETLK, &range) == 0;
+}
+
+bool LockUsers(int fd, short type) { return LockByte(fd, type, kUsersByte); }
+
+void RemoveIfNamed(const RingFile& file) {
+  struct stat named = {};
+  const bool is_named = ::lstat(file.path.c_str(), &named) == 0 && named.st_dev == file.device && named.st_ino == file.inode;
+  // What cannot be removed stays until a later sweep.
+  if (is_named) (void)::unlink(file.path.c_str());
+}
+
+/// Of a descriptor that nobody shares, whose users' byte is locked: while both locks are held the name cannot go to another file
+/// between the look and the removal.
+void RetireOpen(const RingFile& file, int descriptor) {
+  if (LockByte(descriptor, F_WRLCK, kRetiringByte)) RemoveIfNamed(file);
 }
 
 /// Removes the rings of `directory` that nobody has open.
@@ -131,7 +149,12 @@ Result<std::string> CheckPreamble(int fd, int64_t size_bytes, const std::string&
   return id;
 }
 
-/// None where there is no such file.
+bool IsClosed(int fd) {
+  uint32_t closed = 0;
+  return ::pread(fd, &closed, sizeof closed, offsetof(Header, closed)) == sizeof closed && closed != 0;
+}
+
+/// None where there is no such file, or none that may be joined.
 Result<std::optional<OpenRingFile>> OpenExisting(const Descriptor& directory, const RingPlace& place, const std::string& path) {
   // O_NONBLOCK: never wait for whoever put a device or a pipe here.
   Descriptor file(::openat(directory.get(), place.key.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
@@ -147,8 +170,13 @@ Result<std::optional<OpenRingFile>> OpenExisting(const Descriptor& directory, co
   if (S_ISREG(info.st_mode) && (info.st_nlink == 0 || !joined)) return std::optional<OpenRingFile>();
   DS_RETURN_IF_ERROR(CheckOurs(info, path));
   DS_ASSIGN_OR_RETURN(std::string id, CheckPreamble(file.get(), info.st_size, path));
+  RingFile named = {path, info.st_dev, info.st_ino};
+  if (IsClosed(file.get())) {  // whoever closed it died before it took its name
+    RetireOpen(named, file.get());
+    return std::optional<OpenRingFile>();
+  }
   DS_RETURN_IF_ERROR(Allocate(file.get(), path));  // it may have holes, if another program made it
-  return std::optional(OpenRingFile{{path, info.st_dev, info.st_ino}, std::move(file), std::move(id)});
+  return std::optional(OpenRingFile{std::move(named), std::move(file), std::move(id)});
 }
 
 /// None where somebody else was faster. The name appears with everything in place; a crash before that leaves nothing.
@@ -209,11 +237,12 @@ Result<Descriptor> Reopen(const RingFile& file) {
 }
 
 void RemoveIfLast(const RingFile& file, int descriptor) {
-  if (!LockUsers(descriptor, F_WRLCK)) return;
-  struct stat named = {};
-  const bool is_ours = ::lstat(file.path.c_str(), &named) == 0 && named.st_dev == file.device && named.st_ino == file.inode;
-  // What cannot be removed stays until a later sweep.
-  if (is_ours) (void)::unlink(file.path.c_str());
+  if (LockUsers(descriptor, F_WRLCK)) RemoveIfNamed(file);
+}
+
+void Retire(const RingFile& file) {
+  const Result<Descriptor> descriptor = Reopen(file);
+  if (descriptor.ok()) RetireOpen(file, descriptor->get());
 }
 
 Result<Mapping> Mapping::Map(const Descriptor& descriptor, const std::string& path) {

@@ -48,6 +48,10 @@ Result<OpenRingFile> OpenOrMake(const RingPlace& place);
 /// Removes the file if `descriptor` is the last that has it open, so that no table leaves memory behind.
 void RemoveIfLast(const RingFile& file, int descriptor);
 
+/// Takes its name from a ring that was closed, so that the next one who comes makes a new one; those who have it open keep it. A
+/// new ring of that name stays, whoever else does the same at the same moment.
+void Retire(const RingFile& file);
+
 /// A new open file description of the same file: kUnavailable where its name leads elsewhere by now.
 Result<Descriptor> Reopen(const RingFile& file);
 

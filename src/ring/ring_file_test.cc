@@ -90,7 +90,29 @@ TEST(RingFile, TellsRegistrationAndClosureToAll) {
   EXPECT_FALSE(two->closed());
   one->Close();
   EXPECT_TRUE(two->closed());
-  EXPECT_TRUE(OpenRing(directory.place())->closed());
+}
+
+TEST(RingFile, ThatWasClosedIsKeptByItsUsersAndNeverJoinedAgain) {
+  const RingDirectory directory;
+  const auto one = OpenRing(directory.place());
+  const auto two = OpenRing(directory.place());
+  one->Close();
+  two->Close();  // by everybody who sees the same error
+  const auto fresh = OpenRing(directory.place());
+  EXPECT_NE(fresh->id(), one->id());
+  EXPECT_FALSE(fresh->closed());
+  one->Close();
+  EXPECT_EQ(OpenRing(directory.place())->id(), fresh->id()) << "closing the old ring once more took the name of the new one";
+  EXPECT_EQ(two->id(), one->id());
+}
+
+TEST(RingFile, WhoseCloserDiedBeforeItTookTheNameIsNotJoined) {
+  const RingDirectory directory;
+  const auto one = OpenRing(directory.place());
+  RawRing(directory.file())->header.closed.store(1);
+  const auto fresh = OpenRing(directory.place());
+  EXPECT_NE(fresh->id(), one->id());
+  EXPECT_EQ(OpenRing(directory.place())->id(), fresh->id());
 }
 
 TEST(RingFile, OfGarbageIsCorruption) {

@@ -241,7 +241,7 @@ TEST(RingProcesses, WritersGetOnWhereverOthersAreKilled) {
     while (slot.state() == SlotState::kWait) {
       if (std::optional<Leadership> lead = own.TryLead(); lead.has_value()) {
         for (const Submission& one : lead->Take()) lead->Answer(one, SlotState::kAck, {.version = one.seq});
-        lead->CountGroup();
+        lead->ShowLife();
       } else {
         slot.Wait(wait);
       }
@@ -314,7 +314,7 @@ struct Ledger {
       ++acknowledged[one.payload];
       lead.Answer(one, SlotState::kAck, {.version = version, .snapshot_id = ~version});
     }
-    lead.CountGroup();
+    lead.ShowLife();
     ring.SetBase(static_cast<int64_t>(ring.groups()), taken.empty() ? ByteView() : ByteView(taken[0].payload));
   }
 };

@@ -15,6 +15,12 @@ constexpr Label kLabel = {.kind = 1, .schema_id = 2, .spec_id = 3, .rows = 4};
 class RingTest : public testing::Test {
  protected:
   Slot NewSlot(int64_t payload_bytes = 10) { return ring->Acquire(payload_bytes).value(); }
+  /// A slot that waits with `payload`.
+  Slot NewSubmitted(ByteView payload = "x") {
+    Slot slot = NewSlot();
+    EXPECT_THAT(slot.Submit(kLabel, payload), IsOk());
+    return slot;
+  }
   Leadership Lead() { return ring->TryLead().value(); }
 
   RingDirectory directory;
@@ -45,10 +51,21 @@ TEST_F(RingTest, ASubmissionIsTakenAndAnswered) {
   EXPECT_THAT(lead.Take(), testing::IsEmpty());
 }
 
+TEST_F(RingTest, OneAtATimeHasTheChoresBesideWhoeverLeads) {
+  const auto second = OpenRing(directory.place());
+  const Leadership lead = Lead();
+  {
+    const std::optional<Chores> chores = ring->TryChores();
+    ASSERT_TRUE(chores.has_value());
+    EXPECT_FALSE(ring->TryChores().has_value());
+    EXPECT_FALSE(second->TryChores().has_value());
+  }
+  EXPECT_TRUE(second->TryChores().has_value());
+}
+
 TEST_F(RingTest, EveryAnswerReachesItsOwnerAndOnlyTheFirst) {
   for (const SlotState state : {SlotState::kAck, SlotState::kReplan, SlotState::kRetry, SlotState::kUnknown}) {
-    Slot slot = NewSlot();
-    ASSERT_THAT(slot.Submit(kLabel, "x"), IsOk());
+    Slot slot = NewSubmitted();
     Leadership lead = Lead();
     const std::vector<Submission> taken = lead.Take();
     ASSERT_EQ(taken.size(), 1u);
@@ -60,8 +77,7 @@ TEST_F(RingTest, EveryAnswerReachesItsOwnerAndOnlyTheFirst) {
 }
 
 TEST_F(RingTest, AnAnswerToAnOlderSeqOrToNoSlotIsNotHeard) {
-  Slot slot = NewSlot();
-  ASSERT_THAT(slot.Submit(kLabel, "old"), IsOk());
+  Slot slot = NewSubmitted("old");
   Leadership lead = Lead();
   Submission old = lead.Take().at(0);
   ASSERT_THAT(slot.Submit(kLabel, "new"), IsOk());
@@ -120,6 +136,20 @@ TEST_F(RingTest, LargePayloadsTakeLargeSlotsOnly) {
   EXPECT_GE(NewSlot(kSmallPayloadBytes).index(), kLargeSlotCount);
   EXPECT_THAT(ring->Acquire(kLargePayloadBytes + 1), HasKind(ErrorKind::kInvalidArgument));
   EXPECT_THAT(ring->Acquire(-1), HasKind(ErrorKind::kInvalidArgument));
+}
+
+TEST_F(RingTest, SaysWhetherASlotOfTheRightSizeMayBeFree) {
+  std::vector<Slot> taken;
+  for (int i = 0; i < kLargeSlotCount; ++i) {
+    EXPECT_TRUE(ring->MayHaveRoom(kLargePayloadBytes));
+    taken.push_back(ring->Acquire(kLargePayloadBytes).value());
+    ASSERT_THAT(taken.back().Submit(kLabel, "rows"), IsOk());
+  }
+  EXPECT_FALSE(ring->MayHaveRoom(kLargePayloadBytes));
+  EXPECT_THAT(ring->Acquire(kLargePayloadBytes), HasKind(ErrorKind::kUnavailable));
+  EXPECT_TRUE(ring->MayHaveRoom(kSmallPayloadBytes));
+  taken.pop_back();
+  EXPECT_TRUE(ring->MayHaveRoom(kLargePayloadBytes));
 }
 
 TEST_F(RingTest, ASlotIsNobodyElsesUntilGivenUpAndItsSeqGoesOn) {
@@ -185,8 +215,7 @@ TEST_F(RingTest, OnlyOneLeadsAtATime) {
 
 TEST_F(RingTest, ADeposedLeaderGoesOnBesideTheNext) {
   const auto second = OpenRing(directory.place());
-  Slot slot = NewSlot();
-  ASSERT_THAT(slot.Submit(kLabel, "x"), IsOk());
+  Slot slot = NewSubmitted();
   Leadership old = Lead();
   const Submission copy = old.Take().at(0);
   const uint64_t term = ring->term();
@@ -200,7 +229,7 @@ TEST_F(RingTest, ADeposedLeaderGoesOnBesideTheNext) {
     EXPECT_FALSE(second->TryLead().has_value());
     next.Answer(next.Take().at(0), SlotState::kAck, {.version = 12});
     old.Answer(copy, SlotState::kRetry, {.version = 99});
-    old.CountGroup();
+    old.ShowLife();
   }
   EXPECT_EQ(slot.state(), SlotState::kAck);
   EXPECT_EQ(slot.reply().version, 12);
@@ -209,8 +238,7 @@ TEST_F(RingTest, ADeposedLeaderGoesOnBesideTheNext) {
 }
 
 TEST_F(RingTest, AReplyOfTheLosingLeaderDoesNotTouchTheWinners) {
-  Slot slot = NewSlot();
-  ASSERT_THAT(slot.Submit(kLabel, "x"), IsOk());
+  Slot slot = NewSubmitted();
   Leadership old = Lead();
   ring->Depose(ring->term());
   Leadership next = Lead();
@@ -262,8 +290,7 @@ TEST_F(RingTest, AnOwnerThatLeavesPassesOnTheLeadItWasOffered) {
     ASSERT_THAT(leaves->Submit(kLabel, "x"), IsOk());
     { const Leadership lead = Lead(); }
     ASSERT_EQ(raw->slots[static_cast<size_t>(leaves->index())].lead_passed.load(), 1u);
-    Slot stays = NewSlot();
-    ASSERT_THAT(stays.Submit(kLabel, "y"), IsOk());
+    Slot stays = NewSubmitted("y");
     if (noticed) leaves->Wait(kForEver);
     leaves.reset();
     EXPECT_EQ(raw->slots[static_cast<size_t>(stays.index())].lead_passed.load(), 1u);
@@ -365,8 +392,7 @@ TEST_F(RingTest, SeqNeverFallsEvenWhereSomebodyWritesGarbage) {
 }
 
 TEST_F(RingTest, AMemoryFullOfGarbageKillsNobody) {
-  Slot slot = NewSlot();
-  ASSERT_THAT(slot.Submit(kLabel, "x"), IsOk());
+  Slot slot = NewSubmitted();
   Leadership lead = Lead();
   uint64_t noise = 88172645463325252;
   auto* words = reinterpret_cast<std::atomic<uint64_t>*>(&*raw);
@@ -380,7 +406,7 @@ TEST_F(RingTest, AMemoryFullOfGarbageKillsNobody) {
     EXPECT_THAT(taken, testing::IsEmpty());
     (void)lead.CountWaiting();
     lead.Answer({.slot = slot.index(), .seq = slot.seq(), .label = {}, .payload = {}}, SlotState::kAck);
-    lead.CountGroup();
+    lead.ShowLife();
     (void)slot.state();
     (void)slot.reply();
     slot.Wait(microseconds(10));

@@ -38,6 +38,7 @@ std::string_view ToString(StoreOp op) {
     case StoreOp::kDelete: return "Delete";
     case StoreOp::kMatching: return "Matching";
     case StoreOp::kServerTime: return "ServerTime";
+    case StoreOp::kRemoveLeftovers: return "RemoveLeftovers";
   }
   return "?";
 }
@@ -255,6 +256,7 @@ class FaultyGroup final : public WriteGroup {
                                                                    [&] { return base_->Prepare(key, body); }));
     return std::unique_ptr<UnnamedObject>(std::make_unique<FaultyUnnamed>(store_, std::move(prepared), std::string(key)));
   }
+  void LeaveToOs() override { base_->LeaveToOs(); }
   Status Sync() override {
     DS_RETURN_IF_ERROR(CheckUsable());
     Status synced = store_.Run<void>(StoreOp::kGroupSync, "", 0, [&] { return base_->Sync(); });
@@ -299,6 +301,7 @@ class FaultyNameWatch final : public NameWatch {
   Result<std::vector<std::string>> Matching() override {
     return store_.Run<std::vector<std::string>>(StoreOp::kMatching, key_, 0, [&] { return base_->Matching(); });
   }
+  NameEvent Last() const override { return base_->Last(); }
 
  private:
   FaultyStore& store_;
@@ -360,6 +363,10 @@ Result<ObjectInfo> FaultyStore::Head(std::string_view key) {
 
 Result<std::vector<ObjectInfo>> FaultyStore::List(std::string_view prefix) {
   return Run<std::vector<ObjectInfo>>(StoreOp::kList, prefix, 0, [&] { return base_->List(prefix); });
+}
+
+Result<std::vector<ObjectInfo>> FaultyStore::RemoveLeftovers(const LeftoverOptions& options) {
+  return Run<std::vector<ObjectInfo>>(StoreOp::kRemoveLeftovers, "", 0, [&] { return base_->RemoveLeftovers(options); });
 }
 
 Result<Instant> FaultyStore::ServerTime() {

@@ -18,7 +18,7 @@ namespace datashard::sim {
 enum class StoreOp {
   kGroupPut, kGroupOpen, kGroupPrepare, kWriterAppend, kWriterFinish, kGroupSync,
   kPutIfAbsent, kReplace, kDropBody, kGet, kGetRange, kOpenReader, kReadAt, kStillNamed, kHead, kList, kDelete, kMatching,
-  kServerTime,
+  kServerTime, kRemoveLeftovers,
 };
 std::string_view ToString(StoreOp op);
 
@@ -103,6 +103,7 @@ class FaultyStore final : public ObjectStore {
   Status Delete(std::string_view key) override;
   std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) override;
   Result<Instant> ServerTime() override;
+  Result<std::vector<ObjectInfo>> RemoveLeftovers(const LeftoverOptions& options) override;
 
  private:
   friend class FaultyGroup;

@@ -29,6 +29,9 @@ class ForwardingStore : public ObjectStore {
   std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) override {
     return base_->WatchNames(directory_key, std::move(accept));
   }
+  Result<std::vector<ObjectInfo>> RemoveLeftovers(const LeftoverOptions& options) override {
+    return base_->RemoveLeftovers(options);
+  }
   Result<Instant> ServerTime() override { return base_->ServerTime(); }
 
  protected:

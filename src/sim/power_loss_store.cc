@@ -11,12 +11,13 @@ namespace {
 
 uint64_t Below(Random& random, uint64_t bound) { return random.Next() % bound; }
 
-/// What an unsynced body may look like when the machine comes back.
+/// What an unsynced body may look like when the machine comes back; null where its name leads nowhere.
 std::shared_ptr<const Bytes> Damaged(const std::shared_ptr<const Bytes>& body, Random& random) {
   const uint64_t kept = Below(random, body->size() + 1);
-  switch (Below(random, 3)) {
-    case 0: return body;
-    case 1: return std::make_shared<const Bytes>(body->substr(0, kept));
+  switch (Below(random, 4)) {
+    case 0: return nullptr;
+    case 1: return body;
+    case 2: return std::make_shared<const Bytes>(body->substr(0, kept));
     default: {
       // The size reached the disk, the last pages did not.
       Bytes zeroed = *body;
@@ -35,10 +36,12 @@ void PowerLossStore::PowerLoss(Random& random) {
   ++epoch_;
   for (auto it = entries_.begin(); it != entries_.end();) {
     Entry& entry = it->second;
+    const bool replaced = entry.durable.body && !entry.later.empty() && entry.seen().body;
     if (const uint64_t choice = Below(random, entry.later.size() + 1); choice > 0) {
       entry.durable = std::move(entry.later[choice - 1]);
     }
     if (entry.durable.body && !entry.durable.body_durable) entry.durable.body = Damaged(entry.durable.body, random);
+    if (replaced && Below(random, 4) == 0) entry.durable.body = nullptr;
     entry.later.clear();
     entry.durable.body_durable = true;
     it = entry.durable.body ? std::next(it) : entries_.erase(it);
@@ -109,15 +112,26 @@ Status PowerLossStore::PublishState(std::string_view key, State state) {
   DS_RETURN_IF_ERROR(Add(key, std::move(state)));
   if (killed) return CommitUnknown("{}/{} was created, and its writer died before the sync of its name (injected)", root_uri_, key);
   {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (failing_name_syncs_ > 0) {
       --failing_name_syncs_;
+      lock.unlock();
+      LoseNamesBeside(key);
       return CommitUnknown("{}/{} was created, but the sync of its name failed (injected)", root_uri_, key);
     }
   }
   MakeDurable(std::string(key), added);
   SyncNamesBeside(key);
   return {};
+}
+
+void PowerLossStore::LoseNamesBeside(std::string_view key) {
+  const std::string_view directory = SplitKey(key).first;
+  std::lock_guard lock(mutex_);
+  for (auto& [name, entry] : entries_) {
+    if (SplitKey(name).first != directory) continue;
+    for (State& state : entry.later) state.name_settles = false;
+  }
 }
 
 void PowerLossStore::SyncNamesBeside(std::string_view key) {

@@ -23,13 +23,16 @@ class PowerLossStore final : public ObjectStore {
   PowerLossStore(std::string name, Clock& clock);
 
   /// Each key falls back, independently of the others, to its last durable state or to any later one, in whatever order
-  /// POSIX leaves open; bodies that were not synced may survive whole, cut off or with zeros at the end. What is left is
-  /// durable. Groups, writers and readers from before are dead (kUnavailable).
+  /// POSIX leaves open; bodies that were not synced may survive whole, cut off or with zeros at the end. As on a file system
+  /// without a journal, a name may be gone where its body was never synced (the name reached the disk, the file did not), or
+  /// where a new file was put in the place of an old one without a sync of the directory (the old file was freed first). What
+  /// is left is durable. Groups, writers and readers from before are dead (kUnavailable).
   void PowerLoss(Random& random);
   /// Keys whose state a power loss could change.
   int64_t unsynced_count() const;
   /// The next `count` calls of PutIfAbsent create the object with a durable body, but the sync of its name fails:
-  /// kCommitUnknown, and a power loss may take the name away again.
+  /// kCommitUnknown, and a power loss may take the name away again. No later sync makes up for it, neither for this name nor
+  /// for others of its directory that waited for it: the kernel reports an error once and takes the pages for written.
   void FailNameSyncs(int count);
   /// The same, but nobody has tried to sync the name yet: the next sync of another name in its directory makes it durable.
   void KillBeforeNameSyncs(int count);
@@ -74,6 +77,8 @@ class PowerLossStore final : public ObjectStore {
   /// PutIfAbsent of a state whose body is durable.
   Status PublishState(std::string_view key, State state);
   Status ReplaceState(std::string_view key, State state);
+  /// The sync of the directory of `key` has failed.
+  void LoseNamesBeside(std::string_view key);
   /// The directory of `key` is synced: names in it that were replaced, dropped or deleted are so for good.
   void SyncNamesBeside(std::string_view key);
   /// The object `body` of `key` becomes durable, if it is still there.

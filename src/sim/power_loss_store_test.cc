@@ -63,7 +63,7 @@ TEST(PowerLossStore, ReplaceAndDeleteMayBeUndone) {
                 ASSERT_THAT(disk.PutIfAbsent("hint", "1"), IsOk());
                 ASSERT_THAT(disk.Replace("hint", "2"), IsOk());
                 ASSERT_THAT(disk.Replace("hint", "3"), IsOk());
-              }), testing::UnorderedElementsAre("1", "2", "3", "", std::string("\0", 1)));
+              }), testing::UnorderedElementsAre("1", "2", "3", "", std::string("\0", 1), "(absent)"));
   EXPECT_THAT(Outcomes("a", [](PowerLossStore& disk) {
                 ASSERT_THAT(disk.PutIfAbsent("a", "1"), IsOk());
                 ASSERT_THAT(disk.Delete("a"), IsOk());
@@ -79,6 +79,22 @@ TEST(PowerLossStore, ANameWhoseSyncFailedIsWholeOrAbsent) {
                 EXPECT_THAT(disk.PutIfAbsent("v1", "body"), HasKind(ErrorKind::kAlreadyExists));
                 EXPECT_THAT(disk.PutIfAbsent("v2", "body"), IsOk()) << "only one was to fail";
               }), testing::UnorderedElementsAre("body", "(absent)"));
+}
+
+TEST(PowerLossStore, AFailedSyncIsNotMadeUpForByALaterOne) {
+  const auto prepare = [](bool fails) {
+    return [fails](PowerLossStore& disk) {
+      ASSERT_THAT(disk.PutIfAbsent("v1", "1"), IsOk());
+      ASSERT_THAT(disk.DropBody("v1", "dropped"), IsOk());
+      disk.FailNameSyncs(fails ? 1 : 0);
+      EXPECT_EQ(disk.PutIfAbsent("v2", "2").ok(), !fails);
+      ASSERT_THAT(disk.PutIfAbsent("v3", "3"), IsOk());
+    };
+  };
+  EXPECT_THAT(Outcomes("v1", prepare(false)), testing::ElementsAre("dropped"));
+  EXPECT_THAT(Outcomes("v1", prepare(true)), testing::UnorderedElementsAre("1", "dropped", "(absent)"));
+  EXPECT_THAT(Outcomes("v2", prepare(true)), testing::UnorderedElementsAre("2", "(absent)"));
+  EXPECT_THAT(Outcomes("v3", prepare(true)), testing::ElementsAre("3"));
 }
 
 TEST(PowerLossStore, KeysFallBackIndependently) {

@@ -279,10 +279,17 @@ TEST_P(StoreConformance, AWatchTellsTheNamesThatAreThere) {
   ASSERT_THAT(store_.Delete("m/a.x"), IsOk());
   ASSERT_THAT(store_.Replace("m/b.x", "5"), IsOk());
   EXPECT_THAT(seen(), testing::ElementsAre("m/b.x", "m/c.x"));
+  const int64_t events = watch->Last().number;
   EXPECT_THAT(seen(), testing::ElementsAre("m/b.x", "m/c.x")) << "nothing has happened since";
+  EXPECT_EQ(watch->Last().number, events);
   ASSERT_THAT(store_.Delete("m/b.x"), IsOk());
   ASSERT_THAT(store_.Delete("m/c.x"), IsOk());
   EXPECT_THAT(seen(), testing::IsEmpty());
+  EXPECT_EQ(watch->Last().kind, NameEvent::Kind::kDeleted);
+  EXPECT_EQ(watch->Last().number, events + 2);
+  ASSERT_THAT(store_.PutIfAbsent("m/d.x", "6"), IsOk());
+  EXPECT_THAT(seen(), testing::ElementsAre("m/d.x"));
+  EXPECT_EQ(watch->Last().kind, NameEvent::Kind::kAppeared);
 }
 
 TEST_P(StoreConformance, AReaderBesideReplaceSeesWholeBodies) {

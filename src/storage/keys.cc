@@ -24,6 +24,12 @@ std::string TemporaryName() {
   return fmt::format("{}{}{}", kTemporaryStart, RandomHex(SystemRandom(), 16), kTemporaryEnd);
 }
 
+bool IsTemporaryName(std::string_view name) {
+  if (!name.starts_with(kTemporaryStart) || !name.ends_with(kTemporaryEnd)) return false;
+  name.remove_prefix(kTemporaryStart.size());
+  return name.find_first_not_of("0123456789abcdef") == 16 && name.size() == 16 + kTemporaryEnd.size();
+}
+
 std::string TombstoneName(int number) { return fmt::format("{}{}", kTombstoneStart, number); }
 
 bool IsReservedName(std::string_view name) {

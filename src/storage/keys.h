@@ -23,6 +23,8 @@ Status CheckRange(std::string_view key, int64_t offset_bytes, int64_t size_bytes
 
 /// ".datashard-<16 digits>.tmp". The leading dot hides it from other engines too.
 std::string TemporaryName();
+/// Is it such a name?
+bool IsTemporaryName(std::string_view name);
 /// ".datashard-tombstone-<number>": a file whose hard links stand in for dropped bodies.
 std::string TombstoneName(int number);
 /// Is it a name of one of these two kinds? They are never listed and never a key.

@@ -277,6 +277,16 @@ TEST_F(WatchTest, ADirectoryThatIsMadeAnewIsFollowed) {
   EXPECT_THAT(Seen(), ElementsAre("m/c.x"));
 }
 
+TEST_F(WatchTest, ARenameIsToldFromADeletion) {
+  ASSERT_THAT(store_->Replace("m/a.x", "1"), IsOk());
+  EXPECT_THAT(Seen(), ElementsAre("m/a.x"));
+  EXPECT_EQ(watch_->Last().number, 0) << "it was there before";
+  fs::rename(directory_.path() + "/m/a.x", directory_.path() + "/m/a.y");
+  EXPECT_THAT(Seen(), testing::IsEmpty());
+  EXPECT_EQ(watch_->Last().kind, NameEvent::Kind::kRenamed);
+  EXPECT_EQ(watch_->Last().number, 1);
+}
+
 TEST_F(WatchTest, AForkChildDoesNotTakeItsParentsEvents) {
   EXPECT_THAT(Seen(), testing::IsEmpty());
   ASSERT_THAT(store_->Replace("m/a.x", "1"), IsOk());
@@ -286,6 +296,33 @@ TEST_F(WatchTest, AForkChildDoesNotTakeItsParentsEvents) {
     EXPECT_THAT(Seen(), ElementsAre("m/a.x", "m/b.x"));
   }));
   EXPECT_THAT(Seen(), ElementsAre("m/a.x", "m/b.x"));
+}
+
+TEST_F(WatchTest, AllWatchesOfAProcessShareOneQueue) {
+  const auto queues = [] {
+    std::error_code ignored;
+    return std::ranges::count_if(fs::directory_iterator("/proc/self/fd"), [&](const fs::directory_entry& entry) {
+      return fs::read_symlink(entry.path(), ignored) == "anon_inode:inotify";
+    });
+  };
+  EXPECT_EQ(queues(), 0);
+  std::vector<std::unique_ptr<NameWatch>> watches;
+  for (int i = 0; i < 300; ++i) {
+    const std::string key = fmt::format("d{}", i / 2);
+    ASSERT_THAT(store_->Replace(key + "/a.x", "1"), IsOk());
+    watches.push_back(store_->WatchNames(key, [i](std::string_view name) { return name.ends_with(i % 2 == 0 ? ".x" : ".y"); }));
+    EXPECT_EQ(watches.back()->Matching().value().size(), i % 2 == 0 ? 1u : 0u);
+  }
+  ASSERT_THAT(store_->Replace("d7/b.y", "1"), IsOk());
+  ASSERT_THAT(store_->Delete("d7/a.x"), IsOk());
+  EXPECT_THAT(watches[14]->Matching().value(), testing::IsEmpty()) << "another watch had read the events";
+  EXPECT_THAT(watches[15]->Matching().value(), ElementsAre("d7/b.y"));
+  watches[15].reset();
+  ASSERT_THAT(store_->Replace("d7/c.x", "1"), IsOk());
+  EXPECT_THAT(watches[14]->Matching().value(), ElementsAre("d7/c.x")) << "the directory is still followed for the other one";
+  EXPECT_EQ(queues(), 1);
+  watches.clear();
+  EXPECT_EQ(queues(), 0);
 }
 
 TEST_F(WatchTest, WithoutAQueueTheDirectoryIsLookedThrough) {
@@ -415,6 +452,20 @@ TEST_F(LocalFaultsTest, AnAppendIsTwoWavesOfSyncs) {
                                  "link n/v1", "fsync n", "rename n/hint",                                            //
                                  "link data/g", "link n/m/0/g", "fdatasync (unnamed)", "fdatasync (unnamed)",
                                  "fdatasync (unnamed)", "fsync data", "fsync n/m/0", "link n/v2", "fsync n"));
+}
+
+TEST_F(LocalFaultsTest, AGroupLeftToTheOperatingSystemWaitsForNoDisk) {
+  const auto commit = [&] {
+    const std::unique_ptr<WriteGroup> group = store_->NewWriteGroup();
+    group->LeaveToOs();
+    ASSERT_THAT(group->Put("data/f", "1"), IsOk());
+    ASSERT_OK_AND_ASSIGN(const auto version, group->Prepare("n/v1", "2"));
+    ASSERT_THAT(group->Sync(), IsOk());
+    ASSERT_THAT(version->Publish(), IsOk());
+  };
+  const std::vector<std::string> trace = TraceDurability(directory_.path(), commit);
+  if (trace.empty()) GTEST_SKIP() << "processes may not be traced here";
+  EXPECT_THAT(trace, ElementsAre("link data/f", "link n/v1"));
 }
 
 TEST_F(LocalFaultsTest, AWriterThatOutlivesAPartOfItsGroupIsSyncedToo) {

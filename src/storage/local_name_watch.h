@@ -9,8 +9,9 @@
 
 namespace datashard {
 
-/// Opens nothing before it is asked. Where the kernel gives no queue (fs.inotify.max_user_instances), every call looks
-/// through the directory. `beneath` must outlive it.
+/// Opens nothing before it is asked. All watches of a process share one queue of events, so that any number of tables may be
+/// open. Where the kernel gives none (fs.inotify.max_user_instances) or follows no more directories (max_user_watches), every
+/// call looks through the directory. `beneath` must outlive it.
 std::unique_ptr<NameWatch> NewLocalNameWatch(const Beneath& beneath, std::string directory_key, NameFilter accept);
 
 }  // namespace datashard

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/uri.h"
 #include "storage/keys.h"
+#include "storage/local_leftovers.h"
 #include "storage/local_name_watch.h"
 #include "storage/local_root.h"
 #include "storage/local_tombstones.h"
@@ -183,6 +184,10 @@ class LocalStore final : public ObjectStore {
     return IoError(errno, "delete", beneath_.PathOf(key));
   }
 
+  Result<std::vector<ObjectInfo>> RemoveLeftovers(const LeftoverOptions& options) override {
+    return RemoveLocalLeftovers(beneath_, options);
+  }
+
   std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) override {
     return NewLocalNameWatch(beneath_, std::string(directory_key), std::move(accept));
   }
@@ -252,7 +257,7 @@ Status LocalStore::ListDirectory(const std::string& directory_key, std::vector<s
       // list files twice, or for ever. Links that lead out or nowhere are no objects.
       const Fd target(beneath_.Open(key, O_PATH));
       if (target.valid() && ::fstat(target.get(), &info) == 0 && S_ISREG(info.st_mode))
-        objects.push_back({.key = std::move(key), .size_bytes = info.st_size, .modified = ModifiedTime(info)});
+        objects.push_back({.key = std::move(key), .size_bytes = info.st_size, .modified = ModifiedTime(info), .is_link = true});
     }
   }
 }

@@ -41,7 +41,7 @@ class GroupState {
   /// The complete `file` waits for Sync without a name.
   Result<std::shared_ptr<NewFile>> Keep(NewFile file) {
     DS_RETURN_IF_ERROR(CheckUsable());
-    DS_RETURN_IF_ERROR(file.StartWriteBack());
+    if (!left_to_os_) DS_RETURN_IF_ERROR(file.StartWriteBack());
     files_.push_back(std::make_shared<NewFile>(std::move(file)));
     return files_.back();
   }
@@ -49,7 +49,7 @@ class GroupState {
   /// The complete `file` gets its name and waits for Sync.
   Status Publish(NewFile file, std::string_view key) {
     DS_RETURN_IF_ERROR(CheckUsable());
-    DS_RETURN_IF_ERROR(file.StartWriteBack());
+    if (!left_to_os_) DS_RETURN_IF_ERROR(file.StartWriteBack());
     Status linked = file.LinkExclusively(SplitKey(key).second);
     // Nobody knows the name yet, so an unknown outcome is just one more file that no table mentions.
     if (!linked.ok() && linked.kind() == ErrorKind::kCommitUnknown)
@@ -61,8 +61,16 @@ class GroupState {
     return files_.size() >= kPendingMax || directories_.size() >= kPendingMax ? Sync() : Status();
   }
 
+  void LeaveToOs() { left_to_os_ = true; }
+  bool left_to_os() const { return left_to_os_; }
+
   Status Sync() {
     DS_RETURN_IF_ERROR(CheckUsable());
+    if (left_to_os_) {
+      files_.clear();
+      directories_.clear();
+      return {};
+    }
     Status synced = SyncPending();
     if (!synced.ok()) failure_ = synced.error();
     return synced;
@@ -99,6 +107,7 @@ class GroupState {
   std::vector<std::shared_ptr<NewFile>> files_;
   std::map<std::string, PendingDirectory> directories_;
   std::optional<Error> failure_;
+  bool left_to_os_ = false;
 };
 
 class LocalWriter final : public ObjectWriter {
@@ -152,11 +161,13 @@ class LocalWriter final : public ObjectWriter {
 
 class LocalUnnamed final : public UnnamedObject {
  public:
-  LocalUnnamed(std::shared_ptr<NewFile> file, std::string name) : file_(std::move(file)), name_(std::move(name)) {}
-  Status Publish() override { return file_->PublishDurably(name_); }
+  LocalUnnamed(std::shared_ptr<GroupState> group, std::shared_ptr<NewFile> file, std::string name)
+      : group_(std::move(group)), file_(std::move(file)), name_(std::move(name)) {}
+  Status Publish() override { return group_->left_to_os() ? file_->LinkExclusively(name_) : file_->PublishDurably(name_); }
   Result<bool> StillNamed() override { return file_->StillNamed(name_); }
 
  private:
+  std::shared_ptr<GroupState> group_;
   std::shared_ptr<NewFile> file_;
   std::string name_;
 };
@@ -181,10 +192,11 @@ class LocalWriteGroup final : public WriteGroup {
     DS_RETURN_IF_ERROR(file.Append(body));
     DS_ASSIGN_OR_RETURN(std::shared_ptr<NewFile> kept, state_->Keep(std::move(file)));
     return std::unique_ptr<UnnamedObject>(
-        std::make_unique<LocalUnnamed>(std::move(kept), std::string(SplitKey(key).second)));
+        std::make_unique<LocalUnnamed>(state_, std::move(kept), std::string(SplitKey(key).second)));
   }
 
   Status Sync() override { return state_->Sync(); }
+  void LeaveToOs() override { state_->LeaveToOs(); }
 
  private:
   std::shared_ptr<GroupState> state_;

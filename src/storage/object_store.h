@@ -20,6 +20,12 @@ struct ObjectInfo {
   std::string key;
   int64_t size_bytes = 0;
   Instant modified;  // by the store's clock
+  bool is_link = false;  // in listings: a symbolic link to an object, whose size and time these are
+};
+
+struct LeftoverOptions {
+  Instant older_than;    // by the store's clock
+  bool only_list = false;
 };
 
 struct ByteRange {
@@ -83,9 +89,18 @@ class WriteGroup {
   /// kUnavailable, kDenied; in a bucket also as Put.
   /// After an error the group is useless and its objects must be written anew under other names.
   virtual Status Sync() = 0;
+  /// From now on Sync and Publish wait for no disk: what they did survives the death of processes, and a loss of power only
+  /// as far as the operating system got. Without effect where nothing is gained by it.
+  virtual void LeaveToOs() {}
 };
 
 using NameFilter = std::function<bool(std::string_view name)>;
+
+struct NameEvent {
+  enum class Kind { kNone, kAppeared, kDeleted, kRenamed };
+  Kind kind = Kind::kNone;
+  int64_t number = 0;  // how many there have been
+};
 
 /// The names directly in one directory that a filter accepts, followed by the directory's events instead of listings.
 /// Callable from several threads, also after a fork. Must not outlive its store.
@@ -95,6 +110,9 @@ class NameWatch {
   /// Keys of the objects that are there now, sorted. What this machine created before the call began is seen, and what it
   /// removed is not. Cost: the first call looks through the directory, later ones read what has happened since.
   virtual Result<std::vector<std::string>> Matching() = 0;
+  /// The last thing that is known to have happened to an accepted name, as of the last call of Matching. Events that were
+  /// lost, and those before the first call, are not known.
+  virtual NameEvent Last() const = 0;
 };
 
 /// Callable from several threads. Errors of all calls: kInvalidArgument for a bad key (names that start with ".datashard-"
@@ -146,6 +164,10 @@ class ObjectStore {
     }
     return {};
   }
+  /// Removes temporary files that processes left behind when they were killed, or only lists them. They have names of the
+  /// store's own, which List does not show. One that a live process holds for longer than this is lost to it: the call that
+  /// uses it fails. \return what was found, in byte order of the keys; empty where the store has no such thing.
+  virtual Result<std::vector<ObjectInfo>> RemoveLeftovers(const LeftoverOptions&) { return std::vector<ObjectInfo>(); }
   /// Follows the names that `accept` accepts directly in `directory_key`, which need not be there yet. Null where the
   /// store has no such thing (memory, buckets).
   virtual std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) = 0;

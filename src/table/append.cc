@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/uri.h"
 #include "commit/append_files.h"
+#include "commit/lease.h"
 #include "commit/manifest_tiers.h"
 #include "data/data_file.h"
 #include "data/row_batch.h"
@@ -32,32 +33,31 @@ ring::Label LabelFor(commit::PayloadKind kind, const iceberg::TableMetadata& met
 }  // namespace
 
 commit::GroupCommitter& TableImpl::group_committer(const catalog::VersionPtr& known) {
-  std::call_once(group_once_, [&] {
-    std::unique_ptr<ring::Ring> ring;
-    const auto& properties = known->metadata.properties;
-    const auto wish = properties.find(std::string(kGroupCommitProperty));
-    // Only a store on a directory of this host has one; simulations and buckets publish append by append.
-    if (surroundings_ != nullptr && (wish == properties.end() || wish->second != "off")) {
-      Result<std::unique_ptr<ring::Ring>> opened = OpenRing(known->metadata.table_uuid);
-      if (opened.ok()) {
-        ring = std::move(opened).value();
-      } else {
-        outside.log.Write(LogLevel::kWarning,
-                          fmt::format("appends to {} are committed one by one, which is slower: {}", store->root_uri(),
-                                      opened.error().ToString()));
-      }
-    }
-    group_ = std::make_unique<commit::GroupCommitter>(store, committer, outside, std::move(ring));
-    group_made_.store(group_.get());
-  });
-  return *group_;
+  const auto group = group_.Lock();
+  if (*group == nullptr) {
+    *group = std::make_unique<commit::GroupCommitter>(store, committer, outside, RingOpener(known->metadata));
+  }
+  return **group;
 }
 
-Result<std::unique_ptr<ring::Ring>> TableImpl::OpenRing(std::string_view table_uuid) const {
-  if (store->is_remote()) return ring::Ring::Open(ring::PlaceOfBucket(table_uuid, place_identity));
-  DS_ASSIGN_OR_RETURN(const std::string root, PathOfUri(store->root_uri()));
-  DS_ASSIGN_OR_RETURN(const ring::RingPlace place, ring::PlaceOf(table_uuid, root + "/metadata"));
-  return ring::Ring::Open(place);
+/// None where each append is to publish for itself. Only a real store has a ring, not a simulated one.
+commit::OpenRing TableImpl::RingOpener(const iceberg::TableMetadata& metadata) const {
+  const auto wish = metadata.properties.find(std::string(kGroupCommitProperty));
+  const bool wanted = wish == metadata.properties.end() || wish->second != "off";
+  if (!wanted || surroundings_ == nullptr) return {};
+  return [store = store, table_uuid = metadata.table_uuid, identity = place_identity]() -> Result<std::unique_ptr<ring::Ring>> {
+    if (store->is_remote()) return ring::Ring::Open(ring::PlaceOfBucket(table_uuid, identity));
+    DS_ASSIGN_OR_RETURN(const std::string root, PathOfUri(store->root_uri()));
+    DS_ASSIGN_OR_RETURN(const ring::RingPlace place, ring::PlaceOf(table_uuid, root + "/metadata"));
+    return ring::Ring::Open(place);
+  };
+}
+
+void TableImpl::MergeLater() {
+  if (merges_ == nullptr) return;
+  const catalog::VersionPtr newest = Known();
+  const Snapshot* const current = newest == nullptr ? nullptr : newest->metadata.current_snapshot();
+  if (current != nullptr) merges_->AfterCommit(*current);
 }
 
 Result<catalog::VersionPtr> TableImpl::KnownWithSchema() {
@@ -75,18 +75,22 @@ Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, con
   }
   if (!chosen.ok()) return std::move(chosen).error();
   Schema schema = *std::move(chosen);
+  DS_ASSIGN_OR_RETURN(const commit::Until until, commit::UntilOf(base->metadata, outside.clock, interrupted));
 
   for (;;) {
     DS_ASSIGN_OR_RETURN(ArrowStream conformed, data::ConformRows(std::move(rows), schema));
     const bool adopts = commit::IsSchemaless(base->metadata);
     DS_ASSIGN_OR_RETURN(data::EncodedRows encoded,
                         data::EncodeRows(std::move(conformed), schema, adopts ? 0 : ring::kLargePayloadBytes));
-    if (encoded.too_large) return AppendAsFile(*std::move(encoded.too_large), std::move(schema), base, interrupted);
+    if (encoded.too_large) return AppendAsFile(*std::move(encoded.too_large), std::move(schema), base, until);
     if (encoded.row_count == 0) return std::optional<CommittedSnapshot>();
     DS_ASSIGN_OR_RETURN(const commit::Appended appended,
                         group_committer(base).Append(LabelFor(commit::PayloadKind::kRows, base->metadata, encoded.row_count),
-                                                     encoded.bytes, base, interrupted));
-    if (!appended.replan) return std::optional(FromReply(appended.reply));
+                                                     encoded.bytes, base, until));
+    if (!appended.replan) {
+      MergeLater();
+      return std::optional(FromReply(appended.reply));
+    }
     if (interrupted) DS_RETURN_IF_ERROR(interrupted());
     DS_ASSIGN_OR_RETURN(base, Current());
     const ByteView bytes = encoded.bytes;
@@ -97,15 +101,29 @@ Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, con
 
 Result<std::optional<CommittedSnapshot>> TableImpl::AppendAsFile(ArrowStream conformed, Schema schema,
                                                                  const catalog::VersionPtr& base,
-                                                                 const Interrupted& interrupted) {
+                                                                 const commit::Until& until) {
+  DS_ASSIGN_OR_RETURN(const std::unique_ptr<commit::Lease> lease, commit::Lease::Take(*store, outside.random));
+  Result<std::optional<CommittedSnapshot>> appended =
+      AppendUnderLease(std::move(conformed), std::move(schema), base, *lease, until);
+  if (appended.ok() || appended.kind() != ErrorKind::kCommitUnknown) lease->Release();
+  return appended;
+}
+
+Result<std::optional<CommittedSnapshot>> TableImpl::AppendUnderLease(ArrowStream conformed, Schema schema,
+                                                                     const catalog::VersionPtr& base, commit::Lease& lease,
+                                                                     const commit::Until& until) {
   const std::unique_ptr<WriteGroup> group = store->NewWriteGroup();
   const std::string key = fmt::format("data/auto_{}.parquet", RandomHex(outside.random, 16));
   DS_ASSIGN_OR_RETURN(std::optional<DataFile> file,
                       data::WriteDataFile(std::move(conformed), schema, *group, key,
                                           fmt::format("{}/{}", store->root_uri(), key)));
   if (!file) return std::optional<CommittedSnapshot>();
+  if (Status held = lease.Hold(); !held.ok()) {
+    DropUnnamed(key);
+    return std::move(held).error();
+  }
   Result<CommittedSnapshot> committed = CommitFiles({.files = {*std::move(file)}, .schema = std::move(schema), .base = base},
-                                                    *group, commit::PayloadKind::kManifest, interrupted);
+                                                    *group, commit::PayloadKind::kManifest, until);
   if (!committed.ok()) {
     // An open outcome keeps every file; in all other cases nothing names it and nothing ever will.
     if (committed.kind() != ErrorKind::kCommitUnknown) DropUnnamed(key);
@@ -122,23 +140,22 @@ void TableImpl::DropUnnamed(const std::string& key) {
 }
 
 Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup& group, commit::PayloadKind kind,
-                                                 const Interrupted& interrupted) {
+                                                 const commit::Until& until) {
   const iceberg::TableMetadata& metadata = staged.base->metadata;
   commit::GroupCommitter& committer_of_groups = group_committer(staged.base);
+  DS_ASSIGN_OR_RETURN(const commit::CommitSettings settings, commit::SettingsOf(metadata));
+  if (settings.leave_to_os) group.LeaveToOs();
   // Large files reach the disk before the lead is taken, so that nobody waits for them.
   if (committer_of_groups.has_ring()) DS_RETURN_IF_ERROR(group.Sync());
   commit::AppendFiles change({staged.files}, staged.schema, commit::NewChangeIds(outside.random));
   // A first schema is adopted in the same version, which only the owner's own commit can do.
   DS_ASSIGN_OR_RETURN(const std::optional<commit::Committed> alone,
-                      committer_of_groups.TryCommit(change, staged.base, group, interrupted,
+                      committer_of_groups.TryCommit(change, staged.base, group, until,
                                                     /*beside_the_leader=*/commit::IsSchemaless(metadata)));
   if (alone) {
     Remember(alone->version);
-    const Snapshot& snapshot = *alone->version->metadata.snapshots.back();
-    return CommittedSnapshot{.version = alone->version->number,
-                             .snapshot_id = snapshot.snapshot_id,
-                             .sequence_number = snapshot.sequence_number,
-                             .timestamp_ms = snapshot.timestamp_ms};
+    MergeLater();
+    return FromReply(commit::ReplyFor(alone->version->number, *alone->version->metadata.snapshots.back()));
   }
   const iceberg::PartitionSpec* const spec = metadata.FindSpec(metadata.default_spec_id);
   DS_CHECK(spec != nullptr);
@@ -153,8 +170,11 @@ Result<CommittedSnapshot> TableImpl::CommitFiles(StagedFiles staged, WriteGroup&
   Result<commit::Appended> appended =
       !synced.ok() ? Result<commit::Appended>(std::move(synced).error())
                    : committer_of_groups.Append(LabelFor(kind, metadata, made.written.line.added_rows_count), payload,
-                                                staged.base, interrupted);
-  if (appended.ok() && !appended->replan) return FromReply(appended->reply);
+                                                staged.base, until);
+  if (appended.ok() && !appended->replan) {
+    MergeLater();
+    return FromReply(appended->reply);
+  }
   if (appended.ok() || appended.kind() != ErrorKind::kCommitUnknown) DropUnnamed(made.file.key);
   if (!appended.ok()) return std::move(appended).error();
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr now, Current());

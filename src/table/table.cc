@@ -124,10 +124,8 @@ Result<std::vector<Snapshot>> Table::snapshots(SnapshotListOptions options) cons
 
 Result<int64_t> Table::snapshot_count() const {
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
-  DS_ASSIGN_OR_RETURN(const std::vector<iceberg::HistoryEntry> archive, iceberg::HistoryOf(version->metadata));
-  auto count = static_cast<int64_t>(version->metadata.snapshots.size());
-  for (const iceberg::HistoryEntry& entry : archive) count += entry.range.count;
-  return count;
+  DS_ASSIGN_OR_RETURN(const iceberg::HistoryRoot archive, iceberg::HistoryOf(version->metadata));
+  return static_cast<int64_t>(version->metadata.snapshots.size()) + archive.count();
 }
 
 Status Table::ForEachSnapshot(const std::function<Result<bool>(const Snapshot&)>& visit) const {
@@ -158,13 +156,7 @@ Result<std::optional<Schema>> Table::schema_for_append() const {
   return std::optional(version->metadata.current_schema());
 }
 
-std::map<std::string, double> Table::metrics() const {
-  std::map<std::string, double> sums;
-  if (const MetricSums* metrics = impl_->metrics()) {
-    for (const auto& [name, sum] : metrics->Read()) sums[name] = sum;
-  }
-  return sums;
-}
+std::map<std::string, double> Table::metrics() const { return impl_->ReadMetrics(); }
 
 std::unique_ptr<Transaction> Table::NewTransaction() { return std::make_unique<Transaction>(impl_); }
 

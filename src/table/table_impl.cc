@@ -5,6 +5,7 @@
 #include "catalog/history.h"
 #include "catalog/table_files.h"
 #include "commit/append_files.h"
+#include "commit/small_files.h"
 
 namespace datashard {
 namespace {
@@ -32,19 +33,16 @@ Error SchemaDiffers(std::string_view where, const Schema& table, const Schema& g
 }  // namespace
 
 ManifestCache::Entries ManifestCache::Find(const std::string& path) const {
-  std::lock_guard lock(mutex_);
-  const auto found = by_path_.find(path);
-  return found == by_path_.end() ? nullptr : found->second;
+  const auto cached = cached_.Lock();
+  const auto found = cached->by_path.find(path);
+  return found == cached->by_path.end() ? nullptr : found->second;
 }
 
 void ManifestCache::Add(const std::string& path, Entries entries) {
-  std::lock_guard lock(mutex_);
-  if (files_ + entries->size() > kCachedFilesMax) {
-    by_path_.clear();
-    files_ = 0;
-  }
+  const auto cached = cached_.Lock();
+  if (cached->files + entries->size() > kCachedFilesMax) *cached = {};
   const size_t count = entries->size();
-  if (by_path_.emplace(path, std::move(entries)).second) files_ += count;
+  if (cached->by_path.emplace(path, std::move(entries)).second) cached->files += count;
 }
 
 TableImpl::TableImpl(std::string path, std::shared_ptr<ObjectStore> store,
@@ -54,7 +52,15 @@ TableImpl::TableImpl(std::string path, std::shared_ptr<ObjectStore> store,
       surroundings_(std::move(surroundings)),
       outside(outside),
       catalog(this->store, outside, limits),
-      committer(this->store, catalog, outside) {}
+      committer(this->store, catalog, outside) {
+  if (surroundings_ == nullptr) return;
+  const auto make_merger = [this](Metrics& metrics) {
+    const catalog::VersionPtr known = Known();
+    return std::make_unique<SmallFileMerger>(this->store, Outside{this->outside.clock, this->outside.random, metrics, this->outside.log},
+                                             known == nullptr ? commit::OpenRing() : RingOpener(known->metadata));
+  };
+  merges_ = std::make_unique<BackgroundMerges>(make_merger, outside.log);
+}
 
 Status TableImpl::Open() {
   DS_ASSIGN_OR_RETURN(catalog::VersionPtr version, catalog.Load());
@@ -66,6 +72,7 @@ Status TableImpl::Open() {
                                   "engines will not find its files",
                                   store->root_uri(), version->metadata.location));
   }
+  table_uuid_ = version->metadata.table_uuid;
   Remember(version);
   return {};
 }
@@ -77,12 +84,14 @@ Status TableImpl::Create(CreateOptions options) {
     iceberg::TableMetadata first =
         commit::FirstVersion(RandomUuid(outside.random), store->root_uri(), options.schema, options.properties,
                              outside.clock.Now());
+    DS_RETURN_IF_ERROR(commit::SettingsOf(first));
     const std::unique_ptr<WriteGroup> group = store->NewWriteGroup();
     DS_ASSIGN_OR_RETURN(const auto prepared, catalog.Prepare(1, std::move(first), *group));
     DS_RETURN_IF_ERROR(group->Sync());
     DS_ASSIGN_OR_RETURN(const catalog::Published published, catalog.Publish(prepared, /*base=*/nullptr));
     if (published == catalog::Published::kWon) {
       catalog.AdvanceHint(1);
+      table_uuid_ = prepared.version->metadata.table_uuid;
       Remember(prepared.version);
       created = true;
       return {};
@@ -101,23 +110,36 @@ Status TableImpl::Create(CreateOptions options) {
 }
 
 catalog::VersionPtr TableImpl::Known() {
-  const commit::GroupCommitter* const group = group_made_.load();
-  catalog::VersionPtr committed = group != nullptr ? group->newest() : nullptr;
-  std::lock_guard lock(mutex_);
-  if (committed != nullptr && (current_ == nullptr || committed->number > current_->number)) current_ = std::move(committed);
-  return current_;
+  catalog::VersionPtr committed;
+  if (const auto group = group_.Lock(); *group != nullptr) committed = (*group)->newest();
+  if (committed != nullptr) Remember(committed);
+  return *current_.Lock();
 }
 
 Result<catalog::VersionPtr> TableImpl::Current() {
   const catalog::VersionPtr known = Known();
-  DS_ASSIGN_OR_RETURN(catalog::VersionPtr newest, catalog.Refresh(known));
-  if (newest != known) Remember(newest);
+  if (known != nullptr) {
+    DS_ASSIGN_OR_RETURN(catalog::VersionPtr newest, catalog.Refresh(known));
+    if (newest != known) Remember(newest);
+    return newest;
+  }
+  DS_ASSIGN_OR_RETURN(catalog::VersionPtr newest, catalog.Load());
+  DS_RETURN_IF_ERROR(catalog.CheckSameTable(table_uuid_, *newest));
+  Remember(newest);
   return newest;
 }
 
 void TableImpl::Remember(const catalog::VersionPtr& version) {
-  std::lock_guard lock(mutex_);
-  if (current_ == nullptr || version->number > current_->number) current_ = version;
+  const auto current = current_.Lock();
+  if (*current == nullptr || version->number > (*current)->number) *current = version;
+}
+
+std::map<std::string, double> TableImpl::ReadMetrics() const {
+  std::map<std::string, double> sums;
+  if (surroundings_ == nullptr) return sums;
+  for (const auto& [name, sum] : surroundings_->metrics.Read()) sums[name] = sum;
+  merges_->AddMetrics(sums);
+  return sums;
 }
 
 Result<std::optional<Snapshot>> TableImpl::FindSnapshot(const catalog::VersionPtr& version,
@@ -144,7 +166,10 @@ Result<std::vector<ManifestFile>> TableImpl::DataManifests(const catalog::Versio
                          snapshot.snapshot_id, store->root_uri());
     }
   }
-  std::erase_if(manifests, [](const ManifestFile& manifest) { return manifest.content == ManifestContent::kDeletes; });
+  // Nor is there a row in those that only say what is gone.
+  std::erase_if(manifests, [](const ManifestFile& manifest) {
+    return manifest.content == ManifestContent::kDeletes || commit::LiveFiles(manifest) == 0;
+  });
   return manifests;
 }
 

@@ -1,20 +1,21 @@
 // The state behind Table and Transaction, and the ways to build one on a given store (tests, simulations).
 #pragma once
 
-#include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/fork.h"
 #include "base/outside.h"
 #include "catalog/directory_catalog.h"
 #include "commit/committer.h"
 #include "commit/group_committer.h"
+#include "commit/lease.h"
 #include "datashard/table.h"
 #include "storage/object_store.h"
+#include "table/background_merges.h"
 
 namespace datashard {
 
@@ -33,9 +34,11 @@ class ManifestCache {
   void Add(const std::string& path, Entries entries);
 
  private:
-  mutable std::mutex mutex_;
-  std::map<std::string, Entries> by_path_;
-  size_t files_ = 0;
+  struct Cached {
+    std::map<std::string, Entries> by_path;
+    size_t files = 0;
+  };
+  mutable PerProcess<Cached> cached_;
 };
 
 class TableImpl {
@@ -74,10 +77,14 @@ class TableImpl {
   };
   /// Publishes them, as a transaction or as a plain append (`kind`). After an error the files are still there.
   Result<CommittedSnapshot> CommitFiles(StagedFiles staged, WriteGroup& group, commit::PayloadKind kind,
-                                        const Interrupted& interrupted);
+                                        const commit::Until& until);
+  /// Publishes a change of no rows, in turn with this host's appends: a reader of long histories would lose every race.
+  Result<commit::Committed> CommitInTurn(commit::Change& change, const catalog::VersionPtr& known,
+                                         const Interrupted& interrupted);
   /// The newest version that is known without a look, if it has a schema; else the newest there is.
   Result<catalog::VersionPtr> KnownWithSchema();
-  const MetricSums* metrics() const { return surroundings_ ? &surroundings_->metrics : nullptr; }
+  /// Sums by name; none on a store of the caller's, who has the metrics.
+  std::map<std::string, double> ReadMetrics() const;
 
   const std::string path;
   const std::shared_ptr<ObjectStore> store;
@@ -95,17 +102,21 @@ class TableImpl {
  private:
   catalog::VersionPtr Known();
   commit::GroupCommitter& group_committer(const catalog::VersionPtr& known);
-  Result<std::unique_ptr<ring::Ring>> OpenRing(std::string_view table_uuid) const;
+  commit::OpenRing RingOpener(const iceberg::TableMetadata& metadata) const;
+  /// Has small files merged where this process has just published and there are enough of them.
+  void MergeLater();
   Result<std::optional<CommittedSnapshot>> AppendAsFile(ArrowStream conformed, Schema schema, const catalog::VersionPtr& base,
-                                                        const Interrupted& interrupted);
+                                                        const commit::Until& until);
+  Result<std::optional<CommittedSnapshot>> AppendUnderLease(ArrowStream conformed, Schema schema,
+                                                            const catalog::VersionPtr& base, commit::Lease& lease,
+                                                            const commit::Until& until);
   void DropUnnamed(const std::string& key);
 
-  std::once_flag group_once_;
-  std::unique_ptr<commit::GroupCommitter> group_;
-  std::atomic<commit::GroupCommitter*> group_made_ = nullptr;  // for those who only look
+  PerProcess<std::unique_ptr<commit::GroupCommitter>> group_;  // made by the first append
   ManifestCache manifests_;
-  std::mutex mutex_;
-  catalog::VersionPtr current_;
+  PerProcess<catalog::VersionPtr> current_;  // null in a fork child that has not looked yet
+  std::string table_uuid_;
+  std::unique_ptr<BackgroundMerges> merges_;  // none on a store of the caller's; last, so that its thread ends first
 };
 
 /// A table on a store of the caller's, with the caller's clock and randomness, which must outlive it.

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "commit/append_files.h"
+#include "commit/lease.h"
 #include "data/data_file.h"
 #include "table/schema_for_rows.h"
 #include "table/table_impl.h"
@@ -15,6 +16,7 @@ struct Transaction::Staged {
   std::unique_ptr<WriteGroup> group;
   std::vector<std::string> keys;
   std::vector<DataFile> files;
+  std::unique_ptr<commit::Lease> lease;  // from the first file on
   pid_t owner = ::getpid();  // a fork child shares the files, which are its parent's to name or to remove
 };
 
@@ -35,6 +37,11 @@ Status Transaction::Append(ArrowStream rows, const std::optional<Schema>& schema
   const iceberg::TableMetadata& metadata = staged_->base->metadata;
   DS_ASSIGN_OR_RETURN(Schema own, SchemaForRows(metadata, staged_->schema, schema, rows));
   DS_ASSIGN_OR_RETURN(ArrowStream conformed, data::ConformRows(std::move(rows), own));
+  if (staged_->lease == nullptr) {
+    DS_ASSIGN_OR_RETURN(staged_->lease, commit::Lease::Take(*impl_->store, impl_->outside.random));
+  } else {
+    DS_RETURN_IF_ERROR(staged_->lease->Hold());
+  }
   const std::string key = fmt::format("data/auto_{}.parquet", RandomHex(impl_->outside.random, 16));
   DS_ASSIGN_OR_RETURN(std::optional<DataFile> file,
                       data::WriteDataFile(std::move(conformed), own, *staged_->group, key,
@@ -52,15 +59,27 @@ Result<std::optional<CommittedSnapshot>> Transaction::Commit(const Interrupted& 
     Rollback();
     return std::optional<CommittedSnapshot>();
   }
-  Result<CommittedSnapshot> committed =
-      impl_->CommitFiles({.files = std::move(staged_->files), .schema = std::move(*staged_->schema), .base = staged_->base},
-                         *staged_->group, commit::PayloadKind::kTransaction, interrupted);
-  if (!committed.ok()) {
-    // An open outcome keeps every file; in all other cases nothing names them and nothing ever will.
-    if (committed.kind() == ErrorKind::kCommitUnknown) staged_->keys.clear();
+  if (Status held = staged_->lease->Hold(); !held.ok()) {
     Rollback();
+    return std::move(held).error();
+  }
+  Result<commit::Until> until = commit::UntilOf(staged_->base->metadata, impl_->outside.clock, interrupted);
+  Result<CommittedSnapshot> committed =
+      !until.ok() ? Result<CommittedSnapshot>(std::move(until).error())
+                  : impl_->CommitFiles({.files = std::move(staged_->files), .schema = std::move(*staged_->schema),
+                                        .base = staged_->base},
+                                       *staged_->group, commit::PayloadKind::kTransaction, *until);
+  if (!committed.ok()) {
+    // An open outcome keeps every file, and the lease until it is old; in all other cases nothing names them and nothing
+    // ever will.
+    if (committed.kind() == ErrorKind::kCommitUnknown) {
+      staged_.reset();
+    } else {
+      Rollback();
+    }
     return std::move(committed).error();
   }
+  staged_->lease->Release();
   staged_.reset();
   return std::optional(*committed);
 }
@@ -76,6 +95,7 @@ bool Transaction::Rollback() {
                                                                deleted.error().ToString()));
     }
   }
+  if (staged_->lease != nullptr) staged_->lease->Release();
   staged_.reset();
   return true;
 }

@@ -16,14 +16,20 @@ PEERS = Path(os.environ.get("DATASHARD_PEERS_PYTHON", ROOT / ".cache/venvs/peers
 @pytest.fixture(scope="session")
 def ask():
     """ask(engine, call, table, *arguments): the answer of another engine, in its own process and environment."""
+    return lambda *call: answers_of(*call)[-1]
+
+
+@pytest.fixture(scope="session")
+def ask_all():
+    """Like ask, but all lines of the answer: for `watch`."""
+    return answers_of
+
+
+def answers_of(engine: str, name: str, table, *arguments) -> list:
     if not PEERS.exists():
         pytest.fail(f"{PEERS} does not exist: run `make peers`")
-
-    def call(engine: str, name: str, table, *arguments):
-        done = subprocess.run(
-            [str(PEERS), str(Path(__file__).with_name("peer.py")), engine, name, str(table), *map(str, arguments)],
-            capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"{engine} could not {name} {table}:\n{done.stderr}"
-        return json.loads(done.stdout.splitlines()[-1])
-
-    return call
+    done = subprocess.run(
+        [str(PEERS), str(Path(__file__).with_name("peer.py")), engine, name, str(table), *map(str, arguments)],
+        capture_output=True, text=True, timeout=300, env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
+    assert done.returncode == 0, f"{engine} could not {name} {table}:\n{done.stderr}"
+    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -13,6 +13,7 @@ import json
 import math
 import sys
 import uuid
+from pathlib import Path
 
 
 def plain(value):
@@ -73,11 +74,31 @@ class Released:
         self.module.create_table(self.path)
 
 
-class PyIceberg:
+class Ids:
+    """read_ids for an engine with `_ids(snapshot_id)`."""
+
+    @classmethod
+    def watch(cls, path: str, count: str):
+        """Opens and reads the table `count` times: a line of ids for each."""
+        for _ in range(int(count)):
+            ids = cls(path).read_ids()
+            print(json.dumps(ids), flush=True)
+
+    def read_ids(self, snapshot_id=None):
+        return sorted(self._ids(int(snapshot_id) if snapshot_id else None))
+
+    def read_ids_of(self, *snapshot_ids):
+        return [self.read_ids(snapshot_id) for snapshot_id in snapshot_ids]
+
+
+class PyIceberg(Ids):
     def __init__(self, path: str):
         from pyiceberg.table import StaticTable
 
         self.table = StaticTable.from_metadata(path)
+
+    def _ids(self, snapshot_id):
+        return self.table.scan(snapshot_id=snapshot_id, selected_fields=("id",)).to_arrow()["id"].to_pylist()
 
     def read(self, snapshot_id=None):
         return rows_of(self.table.scan(snapshot_id=int(snapshot_id) if snapshot_id else None).to_arrow())
@@ -89,7 +110,24 @@ class PyIceberg:
         return [s.snapshot_id for s in self.table.metadata.snapshots]
 
 
-class DuckDB:
+class Polars(Ids):
+    """Is given the metadata file that the hint names."""
+
+    def __init__(self, path: str):
+        self.file = path if path.endswith(".json") else hinted(path)
+
+    def _ids(self, snapshot_id):
+        import polars
+
+        return polars.scan_iceberg(self.file, snapshot_id=snapshot_id).select("id").collect()["id"].to_list()
+
+
+def hinted(path: str) -> str:
+    number = Path(path, "metadata/version-hint.text").read_text()
+    return str(Path(path, f"metadata/v{number}.metadata.json"))
+
+
+class DuckDB(Ids):
     def __init__(self, path: str):
         import duckdb
 
@@ -116,6 +154,10 @@ class DuckDB:
     def filtered(self, row_filter: str):
         return self._scan(f"iceberg_scan('{self.path}') WHERE {row_filter}")
 
+    def _ids(self, snapshot_id):
+        at = f", snapshot_from_id={snapshot_id}" if snapshot_id else ""
+        return [row[0] for row in self.connection.execute(f"SELECT id FROM iceberg_scan('{self.path}'{at})").fetchall()]
+
     def count(self):
         return self.connection.execute(f"SELECT count(*) FROM iceberg_scan('{self.path}')").fetchone()[0]
 
@@ -124,8 +166,11 @@ class DuckDB:
             f"SELECT snapshot_id FROM iceberg_snapshots('{self.path}')").fetchall()]
 
 
-ENGINES = {"released": Released, "pyiceberg": PyIceberg, "duckdb": DuckDB}
+ENGINES = {"released": Released, "pyiceberg": PyIceberg, "duckdb": DuckDB, "polars": Polars}
 
 if __name__ == "__main__":
     engine, call, path, *arguments = sys.argv[1:]
-    print(json.dumps(getattr(ENGINES[engine](path), call)(*arguments)))
+    if call == "watch":
+        ENGINES[engine].watch(path, *arguments)
+    else:
+        print(json.dumps(getattr(ENGINES[engine](path), call)(*arguments)))

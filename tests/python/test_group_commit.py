@@ -45,7 +45,8 @@ def append_for_ever(first: int) -> str:
 
 
 def test_appends_of_threads_share_versions_and_none_is_lost(tmp_path):
-    table = datashard.create_table(str(tmp_path / "t"), SCHEMA)
+    # A merge between the two counts at the end would be in one of them only.
+    table = datashard.create_table(str(tmp_path / "t"), SCHEMA, properties={"datashard.auto-merge": "off"})
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: table.append_records([{"id": n}]), range(400)))
     assert ids_in(tmp_path / "t") == list(range(400))
@@ -80,6 +81,22 @@ def test_large_appends_of_several_threads_arrive_whole(tmp_path):
         list(pool.map(lambda n: table.append_records([{"id": n * 10_000 + i} for i in range(8_000)]), range(12)))
     assert table.row_count() == 96_000
     assert len(set(ids_in(tmp_path / "t"))) == 96_000
+
+
+def test_appends_that_find_no_slot_wait_for_one_instead_of_racing_with_the_leader(tmp_path):
+    schema = datashard.Schema(schema_id=1, fields=[*SCHEMA.fields, {"id": 2, "name": "text", "type": "string", "required": False}])
+    table = datashard.create_table(str(tmp_path / "t"), schema)
+
+    def work(first: int) -> None:
+        for n in range(first, first + 5):
+            table.append_records([{"id": n, "text": "x" * 3000}])  # only 64 slots hold that much
+
+    with concurrent.futures.ThreadPoolExecutor(120) as pool:
+        list(pool.map(work, range(0, 600, 5)))
+    assert ids_in(tmp_path / "t") == list(range(600))
+    counted = table.metrics()
+    assert counted["datashard_ring_full_total"] > 0, "120 threads found room for all of their appends"
+    assert counted.get("datashard_commit_conflicts_total", 0) == 0
 
 
 def test_a_writer_on_its_own_leaves_no_marks_and_no_ring(tmp_path):
@@ -216,6 +233,24 @@ def test_a_table_removed_and_made_anew_under_its_writers_gets_none_of_their_rows
     assert ids_in(path) == [3]
 
 
+def test_a_table_made_anew_is_not_built_upon_what_a_ring_remembers_of_the_old_one(tmp_path):
+    path = tmp_path / "t"
+    old = datashard.create_table(str(path), SCHEMA)
+    old.append_records([{"id": 1}])
+    other = datashard.load_table(str(path))
+    for n in range(2, 6):
+        other.append_records([{"id": n}])  # the ring's newest base is one that `old` has not seen
+    for part in path.iterdir():  # a directory that stays is still the one that `old` has open
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
+    new = datashard.create_table(str(path), SCHEMA)
+    for n in range(11, 16):
+        new.append_records([{"id": n}])  # as many versions: that base's successor is the next one here too
+    with pytest.raises(datashard.DataShardError):
+        old.append_records([{"id": 6}])
+    new.append_records([{"id": 16}])
+    assert ids_in(path) == list(range(11, 17))
+
+
 def test_without_shared_memory_appends_go_on_one_by_one(tmp_path):
     """Rings that cannot be trusted: one warning, and the rows are there all the same."""
     path = tmp_path / "t"
@@ -237,6 +272,18 @@ def test_without_shared_memory_appends_go_on_one_by_one(tmp_path):
     assert done.stderr.count("committed one by one") == 1 and "0644" in done.stderr
     keeper.append_records([{"id": 3}])
     assert ids_in(path) == [0, 1, 2, 3]
+
+
+def test_durability_may_be_left_to_the_operating_system(tmp_path):
+    path = tmp_path / "t"
+    table = datashard.create_table(str(path), SCHEMA, properties={"datashard.durability": "os"})
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: table.append_records([{"id": n}]), range(40)))
+    table.append_records([{"id": 40 + n} for n in range(20_000)])
+    assert ids_in(path) == list(range(20_040))
+    with pytest.raises(datashard.DataShardError, match="datashard.durability is 'perhaps'; expected 'sync' or 'os'"):
+        other = datashard.create_table(str(tmp_path / "other"), SCHEMA, properties={"datashard.durability": "perhaps"})
+        other.append_records([{"id": 1}])
 
 
 def test_group_commit_can_be_switched_off(tmp_path):

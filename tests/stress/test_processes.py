@@ -17,6 +17,7 @@ STRESS = Path(__file__).resolve().parents[2] / "dev" / "stress.py"
 sys.path.insert(0, str(STRESS.parent))
 
 import stress_check  # noqa: E402
+from stress_driver import NATIVE_WRITER  # noqa: E402
 from stress_writer import SCHEMA  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -65,6 +66,23 @@ def test_threads_and_processes_together():
     assert found["killed"] >= 1
 
 
+def test_c_and_python_writers_start_together_and_stop_when_the_time_is_over():
+    if not NATIVE_WRITER.exists():
+        pytest.skip(f"the C++ writer is not built; run: dev/build.sh {NATIVE_WRITER.name}")
+    found = stress("--writers", "6", "--native", "4", "--seconds", "2", "--kill-every", "0.4")["table"]
+    assert found["lost"] == found["repeated"] == found["strays"] == found["errors"] == 0
+    assert found["killed"] >= 1 and found["cut_off"] <= found["killed"]
+    assert {kind: of["writers"] for kind, of in found["fairness"].items()} == {"Python": 2, "C++": 4}
+    assert found["memory_bytes"] > 2**20
+
+
+def test_fairness_is_counted_by_writer():
+    of = stress_check.fairness([30, 10, 20, 40], [1_000, 2_500_000, 3, 4])
+    assert (of["writers"], of["slowest"], of["median"], of["fastest"], of["longest_append_seconds"]) == (4, 10, 30, 40, 2.5)
+    assert "4 C++ writers made 10 to 40 appends (4.00x" in stress_check.fairness_line("C++", of)
+    assert "∞" in stress_check.fairness_line("C++", stress_check.fairness([0, 1], [1, 1]))
+
+
 def test_a_lost_a_repeated_and_a_stray_row_are_found(tmp_path):
     table = datashard.create_table(str(tmp_path / "t"), SCHEMA)
     for row in (1, 2, 2, 4):
@@ -73,7 +91,7 @@ def test_a_lost_a_repeated_and_a_stray_row_are_found(tmp_path):
                                   choice=random.Random(1))
     assert (result["lost"], result["repeated"], result["strays"], result["ok"]) == (1, 1, 1, False)
     assert "WRONG" in stress_check.table_lines(result | {"killed": 0, "stopped": 0, "seconds": 1.0, "seed": 1,
-                                                         "appends_per_second": 4.0})
+                                                         "appends_per_second": 4.0, "memory_bytes": 0})
 
 
 def test_a_row_cut_off_by_a_kill_may_be_there_and_an_append_that_raised_is_an_error(tmp_path):
@@ -105,6 +123,8 @@ stress.main()
 @pytest.mark.parametrize(("arguments", "says"), [
     (["--processes", "0"], "--processes must be at least 1"),
     (["--appends", "10", "--threads", "3"], "cannot be shared evenly by 3 threads"),
+    (["--native", "13"], "--native must be from 0 to --processes, 12"),
+    (["--seconds", "0"], "--seconds must be more than 0 seconds"),
     (["--kill-every", "0"], "--kill-every must be more than 0 seconds"),
     (["--table", "."], "exists already"),
 ])

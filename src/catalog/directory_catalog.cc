@@ -29,6 +29,8 @@ constexpr int kReadAttempts = 5;
 constexpr auto kTrusted = std::chrono::minutes(10);
 // A version seen this lately is likely still the newest: a lost race costs four requests, a look one for every commit.
 constexpr auto kLately = std::chrono::seconds(10);
+// The hint of a remote store is written this often at most.
+constexpr auto kHintPause = std::chrono::milliseconds(100);
 
 /// Whatever went wrong after a version got its name leaves open whether it counts.
 Error OutcomeOpen(Error error, const std::string& root_uri, const std::string& key) {
@@ -41,7 +43,8 @@ Error OutcomeOpen(Error error, const std::string& root_uri, const std::string& k
 
 DirectoryCatalog::DirectoryCatalog(std::shared_ptr<ObjectStore> store, Outside outside, VersionLimits limits)
     : store_(std::move(store)), outside_(outside), old_versions_(*store_, limits), foreign_writers_(*store_, outside),
-      remote_(store_->is_remote()) {}
+      remote_(store_->is_remote()),
+      follow_up_([this](const std::atomic<bool>&) { FollowUp(); }, kHintPause) {}
 
 Result<std::optional<ObjectInfo>> DirectoryCatalog::Find(int64_t number) const {
   return FindVersion(*store_, number, remote_ && !gzip_seen_ ? Spellings::kPlain : Spellings::kBoth);
@@ -440,14 +443,41 @@ Result<Standing> DirectoryCatalog::StandingByNames(const Prepared& prepared, con
   return !base_named && sight.ours_there ? Standing::kExcluded : Standing::kUnsaid;
 }
 
+namespace {
+
+void RaiseTo(std::atomic<int64_t>& due, int64_t number) {
+  for (int64_t seen = due; seen < number && !due.compare_exchange_weak(seen, number);) {
+  }
+}
+
+}  // namespace
+
+void DirectoryCatalog::AdvanceHint(int64_t number) {
+  if (!remote_) return WriteHint(number);
+  RaiseTo(hint_due_, number);
+  follow_up_.Wake();
+}
+
 void DirectoryCatalog::DropOldVersions(int64_t head) {
+  if (!remote_) return DropNow(head);
+  if (head % old_versions_.limits().every != 0) return;
+  RaiseTo(drop_due_, head);
+  follow_up_.Wake();
+}
+
+void DirectoryCatalog::FollowUp() {
+  if (const int64_t number = hint_due_.exchange(0); number != 0) WriteHint(number);
+  if (const int64_t head = drop_due_.exchange(0); head != 0) DropNow(head);
+}
+
+void DirectoryCatalog::DropNow(int64_t head) {
   const Status dropped = old_versions_.Drop(head);
   if (dropped.ok()) return;
   outside_.log.Write(LogLevel::kWarning, fmt::format("old versions of {} stay for now: {}", store_->root_uri(),
                                                      dropped.error().ToString()));
 }
 
-void DirectoryCatalog::AdvanceHint(int64_t number) {
+void DirectoryCatalog::WriteHint(int64_t number) {
   for (;;) {
     const Status written = store_->ReplaceHint(kHintKey, std::to_string(number));
     if (!written.ok()) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/background_thread.h"
 #include "base/bytes.h"
 #include "base/fork.h"
 #include "base/outside.h"
@@ -83,9 +84,10 @@ class DirectoryCatalog {
   /// Cost: one look at the name; none on a remote store, where versions stay for an hour, if it was seen within ten minutes.
   Result<bool> BaseStillThere(const Version& base) const;
 
-  /// Moves the hint to `number`, and on to any later version that appeared meanwhile. Only a hint: failures are logged.
+  /// Moves the hint to `number`, and on to any later version that appeared meanwhile. Only a hint: failures are logged. On a
+  /// remote store a thread does so soon, at most every 100 ms, and before this object ends.
   void AdvanceHint(int64_t number);
-  /// OldVersions::Drop; failures are logged. To be called when nobody waits any more.
+  /// OldVersions::Drop; failures are logged. To be called when nobody waits any more. On a remote store in that thread.
   void DropOldVersions(int64_t head);
 
  private:
@@ -111,6 +113,9 @@ class DirectoryCatalog {
   };
   Result<Standing> StandingByNames(const Prepared& prepared, const VersionPtr& base, Sight sight) const;
   bool IsSettled(const Version& version) const;
+  void WriteHint(int64_t number);
+  void DropNow(int64_t head);
+  void FollowUp();
   bool WasSeenWithin(const Version& version, std::chrono::microseconds span) const;
   void NoteSeen(const Version& version) const;
 
@@ -121,8 +126,11 @@ class DirectoryCatalog {
   const bool remote_;
   /// Were versions in the other spelling seen? A remote store is not asked for them otherwise.
   mutable std::atomic<bool> gzip_seen_ = false;
+  std::atomic<int64_t> hint_due_ = 0;  // a version the remote hint is to be moved to, and one to drop old ones after;
+  std::atomic<int64_t> drop_due_ = 0;  // 0: none
   /// Our own last version: no foreign writer can replace it any more, so it is a base that needs no look.
   mutable PerProcess<std::shared_ptr<NamedObject>> settled_;
+  BackgroundThread follow_up_;  // last, so that it ends first
 };
 
 }  // namespace datashard::catalog

@@ -58,8 +58,11 @@ class RemoteCatalogTest : public testing::Test {
       ASSERT_OK_AND_ASSIGN(const Published published, PublishOn(head, head == nullptr ? 1 : head->number + 1));
       ASSERT_EQ(published, Published::kWon);
     }
-    catalog.AdvanceHint(number);
+    Hint(number);
   }
+  // What a thread does soon is done when the catalog ends.
+  void Hint(int64_t number) { DirectoryCatalog(store, outside, kSmall).AdvanceHint(number); }
+  void DropOld(int64_t number) { DirectoryCatalog(store, outside, kSmall).DropOldVersions(number); }
   std::vector<std::string> Calls() const {
     std::vector<std::string> calls;
     for (const sim::StoreCall& call : store->calls()) calls.push_back(fmt::format("{} {}", ToString(call.op), call.key));
@@ -82,7 +85,7 @@ TEST_F(RemoteCatalogTest, OpeningIsThreeRequestsWhereTheHintIsRight) {
 
 TEST_F(RemoteCatalogTest, OpeningFarBehindLeapsInsteadOfListing) {
   GrowTo(900);
-  catalog.AdvanceHint(5);
+  Hint(5);
   store->SetPlan({});
   ASSERT_OK_AND_ASSIGN(const VersionPtr opened, catalog.Load());
   EXPECT_EQ(opened->number, 900);
@@ -121,7 +124,7 @@ TEST_F(RemoteCatalogTest, AWriterStoppedForHoursOnARemovedBaseTakesItsStrayBack)
   const VersionPtr old = head;
   GrowTo(12);
   clock.Sleep(std::chrono::hours(2));
-  for (int round = 0; round < 3; ++round) catalog.DropOldVersions(12);
+  for (int round = 0; round < 3; ++round) DropOld(12);
   ASSERT_EQ(memory->Head(VersionKey(4)).kind(), ErrorKind::kNotFound) << "the successor's name is free again";
   ASSERT_OK_AND_ASSIGN(const Published published, PublishOn(old, 99));
   EXPECT_EQ(published, Published::kLost);
@@ -156,12 +159,12 @@ TEST_F(RemoteCatalogTest, ALostAnswerIsSettledByReadingTheVersionBack) {
 
 TEST_F(RemoteCatalogTest, VersionsGoOnlyAfterAnHourAndNeverTheNewest) {
   GrowTo(10);
-  catalog.DropOldVersions(10);
+  DropOld(10);
   EXPECT_EQ(Names(), 10) << "too young";
   clock.Sleep(std::chrono::minutes(61));
-  catalog.DropOldVersions(10);
+  DropOld(10);
   EXPECT_EQ(Names(), 6) << "a batch of four";
-  for (int round = 0; round < 4; ++round) catalog.DropOldVersions(10);
+  for (int round = 0; round < 4; ++round) DropOld(10);
   EXPECT_EQ(Names(), 3);
   ASSERT_OK_AND_ASSIGN(const VersionPtr opened, catalog.Load());
   EXPECT_EQ(opened->number, 10);

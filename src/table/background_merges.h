@@ -7,9 +7,10 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 
+#include "base/background_thread.h"
+#include "base/fork.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "datashard/snapshot.h"
@@ -22,28 +23,26 @@ class BackgroundMerges {
  public:
   /// Makes the merger, which counts in these metrics. Called in the thread that is to run it.
   using MakeMerger = std::function<std::unique_ptr<SmallFileMerger>(Metrics&)>;
+  /// Its end abandons a merge that is under way; it waits for no more than the file or the commit that is at.
   BackgroundMerges(MakeMerger make_merger, Log& log);
-  /// Abandons a merge that is under way; waits for no more than the file or the commit it is at.
-  ~BackgroundMerges();
-  BackgroundMerges(const BackgroundMerges&) = delete;
-  BackgroundMerges& operator=(const BackgroundMerges&) = delete;
 
-  /// To be called after this process has published `current`. Never waits; costs next to nothing where nothing is due.
+  /// To be called after this process has published `current`. Never waits for a merge; costs next to nothing where none is due.
   void AfterCommit(const Snapshot& current);
   /// Adds what merges of this process have counted.
   void AddMetrics(std::map<std::string, double>& sums) const;
 
-  struct Worker;
-
  private:
-  void Run(Worker& worker);
+  struct Work {
+    MetricSums metrics;
+    std::unique_ptr<SmallFileMerger> merger;  // the thread's
+  };
+  void Run(const std::atomic<bool>& stopped);
 
   const MakeMerger make_merger_;
   Log& log_;
   std::atomic<int64_t> next_look_files_;
-  std::mutex mutex_;  // only ever tried: a fork child may inherit it locked, and then merges nothing
-  std::unique_ptr<Worker> worker_;
-  std::atomic<Worker*> made_ = nullptr;  // worker_, for those who only look
+  mutable PerProcess<std::unique_ptr<Work>> work_;  // made by the first look
+  BackgroundThread thread_;  // last, so that it ends first
 };
 
 }  // namespace datashard

@@ -1,0 +1,122 @@
+#include "base/background_thread.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <mutex>
+#include <set>
+#include <system_error>
+#include <thread>
+
+namespace datashard {
+
+struct BackgroundThread::State {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool wanted = false;
+  bool running = false;
+  std::atomic<bool> stopped = false;
+  std::thread thread;
+};
+
+namespace {
+
+/// Those that were woken in this process, to be stopped at exit.
+struct Live {
+  std::set<BackgroundThread*> threads;
+  bool exiting = false;
+};
+
+/// Never destroyed: a BackgroundThread may go after everything else.
+PerProcess<Live>& AllLive() {
+  static PerProcess<Live>& live = *std::make_unique<PerProcess<Live>>().release();
+  return live;
+}
+
+/// A thread that gets no signal: those of the process are for threads that wait to be interrupted. None where none can be had.
+std::thread QuietThread(const std::function<void()>& body) {
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread;
+  try {
+    thread = std::thread(body);
+  } catch (const std::system_error&) {
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+}  // namespace
+
+BackgroundThread::BackgroundThread(Work work, std::chrono::microseconds pause) : work_(std::move(work)), pause_(pause) {}
+
+BackgroundThread::~BackgroundThread() {
+  AllLive().Lock()->threads.erase(this);
+  Stop();
+}
+
+void BackgroundThread::StopAllAtExit() {
+  (void)std::atexit(StopAll);  // refused only where memory has run out
+}
+
+void BackgroundThread::StopAll() {
+  const auto live = AllLive().Lock();
+  live->exiting = true;
+  for (BackgroundThread* thread : live->threads) thread->Stop();
+}
+
+BackgroundThread::State& BackgroundThread::OwnState() {
+  const auto state = state_.Lock();
+  if (*state == nullptr) *state = std::make_unique<State>();
+  return **state;
+}
+
+void BackgroundThread::Wake() {
+  static const bool registered = [] {
+    StopAllAtExit();
+    return true;
+  }();
+  static_cast<void>(registered);
+  {
+    const auto live = AllLive().Lock();
+    if (live->exiting) return;
+    live->threads.insert(this);
+  }
+  State& state = OwnState();
+  std::unique_lock lock(state.mutex);
+  if (state.stopped) return;
+  state.wanted = true;
+  if (state.running) return;
+  if (state.thread.joinable()) state.thread.join();  // it is at its end
+  state.running = true;
+  state.thread = QuietThread([this, &state] { Run(state); });
+  if (!state.thread.joinable()) state.running = false;
+}
+
+void BackgroundThread::Stop() {
+  State& state = OwnState();
+  {
+    std::lock_guard lock(state.mutex);
+    state.stopped = true;
+  }
+  state.changed.notify_all();
+  if (state.thread.joinable()) state.thread.join();
+}
+
+void BackgroundThread::Run(State& state) {
+  std::unique_lock lock(state.mutex);
+  while (state.wanted) {
+    state.wanted = false;
+    lock.unlock();
+    work_(state.stopped);
+    lock.lock();
+    state.changed.wait_for(lock, pause_, [&] { return state.stopped.load(); });
+  }
+  state.running = false;
+}
+
+}  // namespace datashard

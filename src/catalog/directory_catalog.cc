@@ -154,8 +154,10 @@ Result<VersionPtr> DirectoryCatalog::Load() const {
       DS_ASSIGN_OR_RETURN(const bool exists, Exists(*number));
       if (exists) {
         DS_ASSIGN_OR_RETURN(const int64_t end, HeadFrom(*number));
-        Result<VersionPtr> version = ReadHead(end);
-        // The newest version always has a body. Where it has none, the hint led to a name left over below the table.
+        DS_ASSIGN_OR_RETURN(const bool gap, Exists(end + 2));
+        Result<VersionPtr> version = gap ? NotFound("what follows {} decides", VersionKey(end)) : ReadHead(end);
+        // The newest version always has a body. Where it has none, the hint led to a name left over below the table; where a
+        // name is missing, to what a power failure has cut off. The list tells.
         if (version.ok() || version.kind() != ErrorKind::kNotFound) return version;
       }
     }

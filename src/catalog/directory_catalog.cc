@@ -216,7 +216,9 @@ Result<VersionPtr> DirectoryCatalog::LoadFrom(int64_t hinted) const {
     DS_ASSIGN_OR_RETURN(const bool exists, Exists(hinted));
     if (!exists) return NotFound("{}/{} does not exist", store_->root_uri(), VersionKey(hinted));
     DS_ASSIGN_OR_RETURN(const int64_t end, HeadFrom(hinted));
-    return ReadHead(end);
+    // Where a name is missing, a power failure may have cut off what follows: the list tells.
+    DS_ASSIGN_OR_RETURN(const bool gap, Exists(end + 2));
+    return gap ? NotFound("what follows {} decides", VersionKey(end)) : ReadHead(end);
   }
   // Most likely it is the newest one, so it is read before anything is asked.
   DS_ASSIGN_OR_RETURN(VersionPtr version, Read(hinted));

@@ -84,6 +84,20 @@ TEST_F(DirectoryCatalogTest, AVersionBeyondAGapIsNeverFollowed) {
   EXPECT_EQ(Head(), 5);
 }
 
+TEST_F(DirectoryCatalogTest, AHintBeforeAGapThatAPowerFailureHasMadeDoesNotHideWhatFollows) {
+  for (int64_t number = 1; number <= 7; ++number) {
+    iceberg::TableMetadata metadata = Metadata(number);
+    metadata.last_sequence_number = number;  // what follows the gap has all that precedes it, and more
+    ASSERT_OK_AND_ASSIGN(const Published outcome, Publish(number, std::move(metadata), last));
+    ASSERT_EQ(outcome, Published::kWon);
+  }
+  ASSERT_THAT(store->Delete(VersionKey(6)), IsOk());
+  for (const char* hint : {"3", "5", "7"}) {
+    Hint(hint);
+    EXPECT_EQ(Head(), 7) << "hint " << hint;
+  }
+}
+
 TEST_F(DirectoryCatalogTest, ARunWhoseStartWasRemovedIsFoundByItsEnd) {
   for (int64_t number = 1; number <= 8; ++number) Put(number);
   for (int64_t number = 1; number <= 5; ++number) ASSERT_THAT(store->Delete(VersionKey(number)), IsOk());

@@ -162,6 +162,6 @@ def test_a_ring_file_of_garbage_stops_nobody_and_repeats_nothing(tmp_path):
     code = f"import datashard\ntable = datashard.load_table({str(path)!r})\ntable.append_records([{{'id': 6}}])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("committed one by one") == 1
+    assert done.stderr.count("committed one by one") <= 1, "it found the garbage, or the ring made anew in its place"
     found = ids_in(path)
     assert max(found.values()) == 1 and told | {6} <= found.keys(), f"seed {seed}"

@@ -30,6 +30,8 @@ def create_table(table_path: Path, schema: Schema | None = None, partition_spec:
                  if_exists: str = "error", properties: dict[str, str] | None = None) -> Table:
     """Create a table in directory `table_path`, made with its parents; open it if it is there already.
 
+    With DATASHARD_STORAGE_TYPE=s3, or where `table_path` is s3://bucket/path, the table lies in a bucket (docs/s3.md).
+
     schema: its columns; without one, the table takes the columns of its first append.
     if_exists: what to do where the table that is there has another schema: "error" raises SchemaMismatchError, "ignore"
         opens it. Table.created tells what happened.
@@ -72,8 +74,9 @@ class Table:
         self.table_path = os.fspath(table_path)
         if not isinstance(self.table_path, str) or not self.table_path:
             raise InvalidArgument(f"a table path is a non-empty string, not {self.table_path!r}")
-        if "://" in self.table_path:
-            raise InvalidArgument(f"a table path is a directory, not a URL: {self.table_path}")
+        scheme, is_uri, _ = self.table_path.partition("://")
+        if is_uri and scheme not in ("s3", "s3a"):
+            raise InvalidArgument(f"a table path is a directory or s3://bucket/path, not {self.table_path}")
         try:
             self.table_path.encode()
         except UnicodeEncodeError:
@@ -103,7 +106,7 @@ class Table:
 
     @property
     def location(self) -> str:
-        """file:// URI of the directory the table lies in."""
+        """URI of the directory (file://) or of the place in a bucket (s3://) the table lies in."""
         return self._core.location
 
     @property

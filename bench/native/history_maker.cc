@@ -111,7 +111,9 @@ class Maker {
   };
 
   Status Begin() {
-    DS_RETURN_IF_ERROR(Table::Create(plan_.path, {.schema = RecordSchema(), .open_existing = false}));
+    // Files that only have their names cannot be merged.
+    const Properties properties = plan_.all_live ? Properties{{"datashard.auto-merge", "off"}} : Properties{};
+    DS_RETURN_IF_ERROR(Table::Create(plan_.path, {.schema = RecordSchema(), .properties = properties, .open_existing = false}));
     DS_ASSIGN_OR_RETURN(store_, OpenLocalStore(plan_.path, /*create=*/false));
     DS_ASSIGN_OR_RETURN(const Bytes first, store_->Get(catalog::VersionKey(1)));
     DS_ASSIGN_OR_RETURN(metadata_, iceberg::DecodeTableMetadata(first, catalog::VersionKey(1)));

@@ -72,8 +72,8 @@ class Committer {
   /// \param group  holds the files the change names, finished but not necessarily durable; synced here with the rest. Those
   /// that were written more than minutes ago need a Lease.
   /// \return the version that contains the change, durable; the base, where the change changed nothing.
-  /// Errors: of Apply; kConflict (time-out after lost races, or kCommitTimeBesideCollection); of storage. After each of these nothing is published and the
-  /// files made here are gone. kCommitUnknown: outcome open, every file is kept.
+  /// Errors: of Apply; kConflict (time-out after lost races, or kCommitTimeBesideCollection); of storage. After each of these
+  /// nothing is published and the files made here are gone. kCommitUnknown: outcome open, every file is kept.
   Result<Committed> Commit(Change& change, catalog::VersionPtr known, WriteGroup& group, const CommitOptions& options = {});
 
   /// What can wait until nobody waits any more, after version `number` was committed: bodies of old versions go.

@@ -1,6 +1,6 @@
 // The change that replaces a run of small data files by the one file their rows were written into: an Iceberg `replace`
-// snapshot, and a second one without the list of what is gone. It never wins against anybody: on every attempt it looks anew whether all its inputs are still live neighbours and
-// nobody else has written lately, and otherwise withdraws. Why: docs/design/0006-small-files.md.
+// snapshot, and a second one without the list of what is gone. It never wins against anybody: on every attempt it looks anew
+// whether all its inputs are still live neighbours and no other engine has written lately, and otherwise withdraws. Why: docs/design/0006-small-files.md.
 #pragma once
 
 #include <chrono>

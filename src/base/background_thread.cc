@@ -76,11 +76,8 @@ BackgroundThread::State& BackgroundThread::OwnState() {
 }
 
 void BackgroundThread::Wake() {
-  static const bool registered = [] {
-    StopAllAtExit();
-    return true;
-  }();
-  static_cast<void>(registered);
+  static std::atomic<bool> registered = false;
+  if (!registered.exchange(true)) StopAllAtExit();
   {
     const auto live = AllLive().Lock();
     if (live->exiting) return;

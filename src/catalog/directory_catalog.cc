@@ -119,11 +119,18 @@ bool DirectoryCatalog::GoesOnFrom(int64_t before_gap, int64_t after_gap) const {
   const Result<VersionPtr> before = Read(before_gap);
   const Result<VersionPtr> after = Read(after_gap);
   if (!before.ok() || !after.ok() || (*before)->metadata.table_uuid != (*after)->metadata.table_uuid) return false;
+  // Its last bases are named, whatever became of their snapshots since.
+  const std::string before_name = fmt::format("{}/{}", store_->root_uri(), (*before)->key);
+  for (const iceberg::MetadataLogEntry& base : (*after)->metadata.metadata_log) {
+    if (base.metadata_file == before_name) return true;
+  }
   if ((*after)->metadata.last_sequence_number <= (*before)->metadata.last_sequence_number) return false;
   const Snapshot* const last = (*before)->metadata.current_snapshot();
   if (last == nullptr) return true;
   const auto found = FindSnapshotById(*store_, (*after)->metadata, last->snapshot_id);
-  return found.ok() && found->has_value();
+  if (found.ok() && found->has_value()) return true;
+  const auto archive = iceberg::HistoryOf((*after)->metadata);
+  return archive.ok() && archive->has_expired();  // so it may have had it
 }
 
 Result<VersionPtr> DirectoryCatalog::Read(int64_t number) const {

@@ -98,6 +98,20 @@ TEST_F(DirectoryCatalogTest, AHintBeforeAGapThatAPowerFailureHasMadeDoesNotHideW
   }
 }
 
+TEST_F(DirectoryCatalogTest, AVersionWithoutASnapshotOfItsOwnIsFollowedAcrossAGapToo) {
+  for (int64_t number = 1; number <= 7; ++number) {
+    iceberg::TableMetadata metadata = Metadata(number);
+    metadata.last_sequence_number = 1;  // as where only properties change
+    if (number > 1) metadata.metadata_log.push_back({.metadata_file = fmt::format("{}/{}", store->root_uri(), VersionKey(number - 1))});
+    if (number > 2) metadata.metadata_log.push_back({.metadata_file = fmt::format("{}/{}", store->root_uri(), VersionKey(number - 2))});
+    ASSERT_OK_AND_ASSIGN(const Published outcome, Publish(number, std::move(metadata), last));
+    ASSERT_EQ(outcome, Published::kWon);
+  }
+  ASSERT_THAT(store->Delete(VersionKey(6)), IsOk());
+  Hint("5");
+  EXPECT_EQ(Head(), 7);
+}
+
 TEST_F(DirectoryCatalogTest, ARunWhoseStartWasRemovedIsFoundByItsEnd) {
   for (int64_t number = 1; number <= 8; ++number) Put(number);
   for (int64_t number = 1; number <= 5; ++number) ASSERT_THAT(store->Delete(VersionKey(number)), IsOk());

@@ -1,6 +1,7 @@
 #include "collect/collector.h"
 
 #include <algorithm>
+#include <cctype>
 #include <set>
 
 #include "base/error.h"
@@ -10,6 +11,7 @@
 #include "collect/file_names.h"
 #include "collect/file_walk.h"
 #include "collect/writers_files.h"
+#include "commit/archive.h"
 #include "commit/lease.h"
 #include "storage/keys.h"
 
@@ -38,13 +40,17 @@ Status CheckOptions(const CollectOptions& options) {
   return {};
 }
 
-/// A table whose owner forbids collection, because other tables name its files. (Tables with an archive forbid it to others
+/// Forbidden where the table's owner does, because other tables name its files. (Tables with an archive forbid it to others
 /// than us.)
 Status CheckAllowed(const TableMetadata& metadata) {
   const auto gc = metadata.properties.find("gc.enabled");
-  if (gc == metadata.properties.end() || gc->second != "false" ||
-      metadata.properties.contains(std::string(iceberg::kHistoryProperty))) return {};
-  return Unsupported("the table at {} has gc.enabled=false: other tables may need its files, so nothing is collected", metadata.location);
+  if (gc == metadata.properties.end() || metadata.properties.contains(std::string(commit::kGcProperty))) return {};
+  // As Java reads a truth value.
+  const bool is_true = std::ranges::equal(gc->second, std::string_view("true"),
+                                          [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; });
+  if (is_true) return {};
+  return Unsupported("the table at {} has gc.enabled={}: other tables may need its files, so nothing is collected", metadata.location,
+                     gc->second);
 }
 
 /// Publishes that files are about to go. Whatever versions came since `walked` are looked through for them once more: a file

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "catalog/version_names.h"
@@ -44,13 +45,23 @@ class NameReader {
 
 bool IsOwnData(std::string_view key) {
   const auto [directory, name] = SplitKey(key);
-  return NameReader(name).Text("auto_").Hex(16).Text(".parquet").ended();
+  return NameReader(name).Text("auto_").Hex(16).Text(".parquet").ended() ||
+         NameReader(name).Text("merged_").Hex(16).Text(".parquet").ended();
+}
+
+/// "<uuid>-<attempt>-before.avro" and its likes.
+bool OfAMergeOfFiles(const NameReader& in_directory) {
+  constexpr std::array<std::string_view, 4> kRoles = {"before", "added", "after", "deleted"};
+  return std::ranges::any_of(kRoles, [&](std::string_view role) {
+    return NameReader(in_directory).Uuid().Text("-").Digits().Text("-").Text(role).Text(".avro").ended();
+  });
 }
 
 bool IsOwnMetadata(std::string_view key) {
   const auto in_directory = [&] { return NameReader(key).Text("metadata/m/").Digits().Text("/"); };
   return in_directory().Uuid().Text("-m").Digits().Text(".avro").ended() ||
          in_directory().Uuid().Text("-").Digits().Text("-merged.avro").ended() ||
+         OfAMergeOfFiles(in_directory()) ||
          in_directory().Text("snap-").Digits().Text("-").Digits().Text("-").Uuid().Text(".avro").ended() ||
          NameReader(key).Text("metadata/history/").Digits().Text("-").Digits().Text("-").Uuid().Text(".avro").ended();
 }

@@ -13,6 +13,10 @@ TEST(FileNames, OnlyExactlyOurNamesAreOurs) {
   EXPECT_EQ(KindOf("data/a=1/auto_0123456789abcdef.parquet"), NameKind::kOwn);
   EXPECT_EQ(KindOf("data/auto_0123456789abcde.parquet"), NameKind::kForeign);
   EXPECT_EQ(KindOf(fmt::format("metadata/m/12/{}-m0.avro", kUuid)), NameKind::kOwn);
+  EXPECT_EQ(KindOf("data/merged_0123456789abcdef.parquet"), NameKind::kOwn);
+  for (const char* const role : {"before", "added", "after", "deleted"})
+    EXPECT_EQ(KindOf(fmt::format("metadata/m/12/{}-3-{}.avro", kUuid, role)), NameKind::kOwn);
+  EXPECT_EQ(KindOf(fmt::format("metadata/m/12/{}-3-beside.avro", kUuid)), NameKind::kForeign);
   EXPECT_EQ(KindOf(fmt::format("metadata/m/12/x/{}-m0.avro", kUuid)), NameKind::kForeign);
   EXPECT_EQ(KindOf(fmt::format("metadata/{}-m0.avro", kUuid)), NameKind::kForeign);
   EXPECT_EQ(KindOf(fmt::format("metadata/m/12/snap-{}-1-{}.avro", INT64_MAX, kUuid)), NameKind::kOwn);

@@ -245,6 +245,8 @@ Result<std::vector<NewFile>> ArchiveOverflow(ObjectStore& store, iceberg::TableM
   root.entries = archive.entries();
   next.properties[std::string(iceberg::kHistoryProperty)] = iceberg::PrintHistory(root);
   // Archived snapshots look expired to other engines: their orphan removal would delete what only the archive names.
+  const auto gc = next.properties.find("gc.enabled");
+  if (gc == next.properties.end() || gc->second == "true") next.properties[std::string(kGcProperty)] = "ours";
   next.properties["gc.enabled"] = "false";
   next.properties["write.metadata.delete-after-commit.enabled"] = "false";
   return std::move(archive).TakeFiles();

@@ -17,6 +17,8 @@ namespace datashard::commit {
 
 /// The newest of them always stay in the metadata; so do the current one and all that a branch or tag names.
 inline constexpr size_t kWindowSnapshotsMin = 100;
+/// Says "ours" where it was this code that set gc.enabled to false, and not the table's owner.
+inline constexpr std::string_view kGcProperty = "datashard.history.gc";
 /// They leave the window this many at a time.
 inline constexpr size_t kArchivedAtOnce = 32;
 

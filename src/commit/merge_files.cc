@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "commit/committer.h"
 #include "commit/manifest_tiers.h"
 #include "iceberg/manifest.h"
 
@@ -12,6 +13,12 @@ namespace datashard::commit {
 namespace {
 
 using Entries = std::vector<ManifestEntry>;
+
+/// Of the last collection of garbage.
+std::string CollectedAt(const iceberg::TableMetadata& metadata) {
+  const auto found = metadata.properties.find(std::string(kCollectedProperty));
+  return found == metadata.properties.end() ? std::string() : found->second;
+}
 
 int64_t RowsOf(const Entries& entries) {
   int64_t rows = 0;
@@ -75,11 +82,12 @@ bool HasRecentForeignCommit(const iceberg::TableMetadata& metadata, Instant now)
   });
 }
 
-MergeFiles::MergeFiles(std::vector<ManifestEntry> inputs, DataFile merged, Schema schema, Random& random, MergeLimits limits,
-                       SeenManifests& seen)
+MergeFiles::MergeFiles(std::vector<ManifestEntry> inputs, DataFile merged, const iceberg::TableMetadata& planned_on,
+                       Random& random, MergeLimits limits, SeenManifests& seen)
     : inputs_(std::move(inputs)),
       merged_(std::move(merged)),
-      schema_(std::move(schema)),
+      schema_(planned_on.current_schema()),
+      collected_(CollectedAt(planned_on)),
       ids_(NewChangeIds(random)),
       settled_ids_(NewChangeIds(random)),
       limits_(limits),
@@ -101,6 +109,7 @@ Result<std::string> MergeFiles::WhyNot(const Draft& draft) const {
   if (!may_merge) return std::string("merges were switched off");
   if (metadata.current_schema_id != schema_.schema_id || !SameFields(metadata.current_schema(), schema_))
     return std::string("the schema is another one now");
+  if (CollectedAt(metadata) != collected_) return std::string("files were collected since its file was written");
   if (HasDeletes(draft.manifests)) return std::string("rows of the table were deleted");
   if (HasRecentForeignCommit(metadata, draft.now)) return std::string("another engine has written");
   return std::string();

@@ -25,10 +25,11 @@ bool HasRecentForeignCommit(const iceberg::TableMetadata& metadata, Instant now)
 
 class MergeFiles final : public Change {
  public:
-  /// \param inputs  a run that FindSmallFiles gave; `merged` holds their rows, in their order, conforming to `schema`.
-  /// \param seen    borrowed; may know manifests of the base already.
-  MergeFiles(std::vector<ManifestEntry> inputs, DataFile merged, Schema schema, Random& random, MergeLimits limits,
-             SeenManifests& seen);
+  /// \param inputs      a run that FindSmallFiles gave; `merged` holds their rows, in their order.
+  /// \param planned_on  the table before `merged` was written: its schema is that file's, and files collected since may be it.
+  /// \param seen        borrowed; may know manifests of the base already.
+  MergeFiles(std::vector<ManifestEntry> inputs, DataFile merged, const iceberg::TableMetadata& planned_on, Random& random,
+             MergeLimits limits, SeenManifests& seen);
 
   /// Leaves the draft as it is where it withdraws. Errors: kInvalidArgument (property datashard.auto-merge), of reading.
   Status Apply(Draft& draft) override;
@@ -51,6 +52,7 @@ class MergeFiles final : public Change {
   const std::vector<ManifestEntry> inputs_;
   const DataFile merged_;
   const Schema schema_;
+  const std::string collected_;
   const ChangeIds ids_;
   const ChangeIds settled_ids_;  // of the second snapshot
   const MergeLimits limits_;

@@ -71,7 +71,7 @@ class MergeFilesTest : public testing::Test {
   MergeFiles Merge(std::vector<ManifestEntry> run) {
     DataFile merged = File("merged_" + std::to_string(version));
     merged.record_count = 2 * static_cast<int64_t>(run.size());
-    return MergeFiles(std::move(run), std::move(merged), metadata.current_schema(), *random, kLimits, seen);
+    return MergeFiles(std::move(run), std::move(merged), metadata, *random, kLimits, seen);
   }
   /// Names of the live files, in order.
   std::vector<std::string> Live() {

@@ -22,12 +22,11 @@ int64_t DataFilesOf(const Snapshot& snapshot) {
 /// Once in the process: what a merge needs is made before the handler is registered, so that at exit it is destroyed after
 /// the threads were stopped.
 void PrepareProcess() {
-  static const bool prepared = [] {
-    static_cast<void>(data::PrepareToMerge());  // where that fails, merging does, and says why
-    BackgroundThread::StopAllAtExit();
-    return true;
-  }();
-  static_cast<void>(prepared);
+  // No lock that a fork child could inherit: whoever comes second goes on.
+  static std::atomic<bool> begun = false;
+  if (begun.exchange(true)) return;
+  static_cast<void>(data::PrepareToMerge());  // where that fails, merging does, and says why
+  BackgroundThread::StopAllAtExit();
 }
 
 }  // namespace

@@ -88,7 +88,7 @@ Result<bool> SmallFileMerger::Merge(const commit::Base& base, std::vector<Manife
   double bytes = 0;
   for (const ManifestEntry& entry : run) bytes += static_cast<double>(entry.data_file.file_size_in_bytes);
   const auto files = static_cast<double>(run.size());
-  commit::MergeFiles change(std::move(run), *std::move(merged), known_->metadata.current_schema(),
+  commit::MergeFiles change(std::move(run), *std::move(merged), known_->metadata,
                             outside_.random, limits_, seen_);
   const Result<bool> published = Publish(change, *group, stopped);
   // An open outcome keeps every file; in all other cases nothing names this one and nothing ever will.

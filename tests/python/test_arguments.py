@@ -121,6 +121,7 @@ def test_an_iterator_that_threads_share_does_not_crash(make):
     assert sorted(seen) == list(range(50000)) and len(errors) < len(threads)
 
 
+@pytest.mark.local_files
 def test_metadata_that_another_engine_compressed(people):
     newest = max(Path(people.table_path).glob("metadata/v*.metadata.json"))
     text = newest.read_bytes()

@@ -25,6 +25,7 @@ def files_of(manager, table):
         yield from manager.read_manifest_file(manifest.manifest_path)
 
 
+@pytest.mark.local_files
 def test_the_reader_of_the_first_releases(table):
     manager = FileManager(table.table_path, table.metadata_manager)
     frames = []
@@ -35,6 +36,7 @@ def test_the_reader_of_the_first_releases(table):
     assert sorted(pd.concat(frames)["id"]) == [1, 2, 3]
 
 
+@pytest.mark.local_files
 def test_records_of_manifests_and_files(table):
     manager = table.file_manager
     first, second = manager.read_manifest_list_file(table.current_snapshot().manifest_list)
@@ -64,6 +66,7 @@ def test_forms_of_paths(table, form):
     assert manager.validate_file_exists(str(path) + "x") is False
 
 
+@pytest.mark.local_files
 def test_relative_table_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("tables/t", "data", "./metadata"):
@@ -85,6 +88,7 @@ def test_paths_outside_are_refused(table, path):
             call(path)
 
 
+@pytest.mark.local_files
 def test_symlinks_that_lead_out_are_not_followed(table, tmp_path):
     (tmp_path / "secret").write_text("x")
     os.symlink(tmp_path / "secret", os.path.join(table.table_path, "data", "out"))
@@ -101,6 +105,7 @@ def test_missing_and_wrong_files(table):
         table.file_manager.read_manifest_file("metadata/v1.metadata.json")
 
 
+@pytest.mark.local_files
 def test_validate_data_files(table):
     files = list(files_of(table.file_manager, table))
     assert table.file_manager.validate_data_files(files) is True
@@ -108,6 +113,7 @@ def test_validate_data_files(table):
     assert table.file_manager.validate_data_files(files) is False
 
 
+@pytest.mark.local_files
 def test_verify_integrity(table):
     manifests = table.file_manager.read_manifest_list_file(table.current_snapshot().manifest_list)
     files = list(files_of(table.file_manager, table))

@@ -221,6 +221,7 @@ def test_a_fork_child_leaves_its_parents_transaction_alone(tmp_path):
     assert ids_in(tmp_path / "t") == [1]
 
 
+@pytest.mark.local_files
 def test_a_table_removed_and_made_anew_under_its_writers_gets_none_of_their_rows(tmp_path):
     path = tmp_path / "t"
     old = datashard.create_table(str(path), SCHEMA)
@@ -233,6 +234,7 @@ def test_a_table_removed_and_made_anew_under_its_writers_gets_none_of_their_rows
     assert ids_in(path) == [3]
 
 
+@pytest.mark.local_files
 def test_a_table_made_anew_is_not_built_upon_what_a_ring_remembers_of_the_old_one(tmp_path):
     path = tmp_path / "t"
     old = datashard.create_table(str(path), SCHEMA)

@@ -127,6 +127,7 @@ class TestRead:
         assert table.to_arrow().num_rows == 1
 
 
+@pytest.mark.local_files
 class TestDamage:
     """Never partial rows: whatever is missing or damaged is an error."""
 

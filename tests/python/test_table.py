@@ -60,6 +60,7 @@ class TestCreate:
             datashard.load_table(tmp_path / "empty")
         assert list((tmp_path / "empty").iterdir()) == []
 
+    @pytest.mark.local_files
     def test_a_file_in_the_way(self, tmp_path):
         (tmp_path / "f").write_text("x")
         with pytest.raises(datashard.DataShardError, match="f"):
@@ -73,6 +74,7 @@ class TestCreate:
             datashard.create_table(path)
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.local_files
     def test_legacy_layout_is_refused_and_left_alone(self, tmp_path):
         (tmp_path / "metadata").mkdir()
         (tmp_path / "metadata.version-hint.text").write_text("0")
@@ -89,6 +91,7 @@ class TestCreate:
         assert table.table_path == str(path)
         assert datashard.load_table(path).scan() == [{"x": 1}]
 
+    @pytest.mark.local_files
     def test_relative_path_survives_chdir(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         table = datashard.create_table("t")
@@ -99,6 +102,7 @@ class TestCreate:
         assert [r["x"] for r in table.scan()] == [1, 2]
         assert table.location == (tmp_path / "t").as_uri()
 
+    @pytest.mark.local_files
     def test_symlinked_root(self, tmp_path):
         (tmp_path / "real").mkdir()
         (tmp_path / "link").symlink_to("real")
@@ -211,6 +215,7 @@ class TestAppend:
         table.append_arrow(pa.RecordBatch.from_pydict({"id": [1], "at": pa.array([0], pa.timestamp("us", "UTC"))}))
         assert [(f["name"], f["type"]) for f in table.schema.fields] == [("id", "long"), ("at", "timestamptz")]
 
+    @pytest.mark.local_files
     def test_arrow_rules_are_those_of_records(self, make):
         table = make(id="long required", name="string", x="double")
         table.append_arrow(pa.table({"name": ["b"], "id": [1]}))
@@ -267,6 +272,7 @@ class TestAppend:
             people.append_records([{"id": 5}], partition_values={"day": "x"})
         assert people.row_count() == 4
 
+    @pytest.mark.local_files
     def test_existing_files(self, make):
         table = make(id="long", name="string")
         (Path(table.table_path) / "data").mkdir(exist_ok=True)
@@ -297,6 +303,7 @@ class TestAppend:
 
 
 class TestTime:
+    @pytest.mark.local_files
     def test_snapshots(self, people):
         first, second = people.snapshots()
         assert set(first) == {"snapshot_id", "timestamp_ms", "timestamp", "operation", "summary", "parent_id"}

@@ -77,6 +77,7 @@ def test_a_forked_child_uses_the_table_it_inherited(make):
     assert table.row_count() == 4
 
 
+@pytest.mark.local_files
 def test_pickle_opens_the_same_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = datashard.create_table("t")

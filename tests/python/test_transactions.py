@@ -125,6 +125,7 @@ def test_two_at_once_both_land(table):
     assert ids(table) == [2, 1]
 
 
+@pytest.mark.local_files
 def test_the_first_of_two_schemas_wins(make):
     table = make()
     first, second = table.new_transaction().begin(), table.new_transaction().begin()

@@ -3,7 +3,6 @@
 
 #include "http/http_client.h"
 
-#include <curl/curl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <mutex>
 
 #include "base/error.h"
+#include "http/curl_library.h"
 #include "http/transfer.h"
 
 namespace datashard {
@@ -21,7 +21,7 @@ constexpr size_t kAtOnceMax = 32;  // of one call; the others wait for one of th
 constexpr int kPollMs = 100;
 
 struct MultiCleanup {
-  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+  void operator()(CURLM* multi) const { Curl().multi_cleanup(multi); }
 };
 using Multi = std::unique_ptr<CURLM, MultiCleanup>;
 
@@ -31,11 +31,6 @@ struct Pool {
   std::mutex mutex;
   std::vector<Multi> idle;
 };
-
-void InitCurlOnce() {
-  static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
-  static_cast<void>(initialised);
-}
 
 class CurlClient final : public HttpClient {
  public:
@@ -76,10 +71,10 @@ Multi CurlClient::Take(Pool& pool) {
       return multi;
     }
   }
-  Multi multi(curl_multi_init());
+  Multi multi(Curl().multi_init());
   if (multi) {
-    curl_multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.kept_connections_max));
-    curl_multi_setopt(multi.get(), CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+    Curl().multi_setopt(multi.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(settings_.kept_connections_max));
+    Curl().multi_setopt(multi.get(), CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
   }
   return multi;
 }
@@ -95,13 +90,13 @@ Status CurlClient::Drive(CURLM* multi, std::vector<std::unique_ptr<Transfer>>& t
   for (int running = 1;;) {
     for (; started < transfers.size() && in_flight < kAtOnceMax; ++started) {
       if (transfers[started]->easy() == nullptr) continue;
-      curl_multi_add_handle(multi, transfers[started]->easy());
+      Curl().multi_add_handle(multi, transfers[started]->easy());
       ++in_flight;
     }
-    if (const CURLMcode code = curl_multi_perform(multi, &running); code != CURLM_OK)
-      return Unavailable("the HTTP client failed: {}", curl_multi_strerror(code));
+    if (const CURLMcode code = Curl().multi_perform(multi, &running); code != CURLM_OK)
+      return Unavailable("the HTTP client failed: {}", Curl().multi_strerror(code));
     int left = 0;
-    while (const CURLMsg* const message = curl_multi_info_read(multi, &left)) {
+    while (const CURLMsg* const message = Curl().multi_info_read(multi, &left)) {
       if (message->msg != CURLMSG_DONE) continue;
       --in_flight;
       for (const std::unique_ptr<Transfer>& transfer : transfers) {
@@ -110,13 +105,17 @@ Status CurlClient::Drive(CURLM* multi, std::vector<std::unique_ptr<Transfer>>& t
     }
     if (running == 0 && started == transfers.size()) return {};
     if (settings_.interrupted) DS_RETURN_IF_ERROR(settings_.interrupted());
-    curl_multi_poll(multi, nullptr, 0, kPollMs, nullptr);
+    Curl().multi_poll(multi, nullptr, 0, kPollMs, nullptr);
   }
 }
 
 std::vector<Result<HttpResponse>> CurlClient::PerformAll(std::span<const HttpRequest> requests) {
   std::vector<Result<HttpResponse>> answers;
   answers.reserve(requests.size());
+  if (const Status loaded = LoadCurl(); !loaded.ok()) {
+    for (size_t i = 0; i < requests.size(); ++i) answers.push_back(loaded.error());
+    return answers;
+  }
   Pool& pool = OwnPool();
   Multi multi = Take(pool);
   std::vector<std::unique_ptr<Transfer>> transfers;
@@ -124,7 +123,7 @@ std::vector<Result<HttpResponse>> CurlClient::PerformAll(std::span<const HttpReq
   const Status driven = multi ? Drive(multi.get(), transfers) : Unavailable("the HTTP client found no memory");
   for (const std::unique_ptr<Transfer>& transfer : transfers) {
     answers.push_back(transfer->Take(driven));
-    if (multi && transfer->easy() != nullptr) curl_multi_remove_handle(multi.get(), transfer->easy());
+    if (multi && transfer->easy() != nullptr) Curl().multi_remove_handle(multi.get(), transfer->easy());
   }
   if (multi && driven.ok()) GiveBack(pool, std::move(multi));
   return answers;
@@ -144,7 +143,6 @@ std::string_view HttpResponse::Header(std::string_view name) const {
 Result<HttpResponse> HttpClient::Perform(const HttpRequest& request) { return std::move(PerformAll({&request, 1}).front()); }
 
 std::unique_ptr<HttpClient> NewHttpClient(HttpSettings settings) {
-  InitCurlOnce();
   return std::make_unique<CurlClient>(std::move(settings));
 }
 

@@ -37,23 +37,23 @@ bool IsAboutTheUrl(CURLcode code) { return code == CURLE_URL_MALFORMAT || code =
 
 }  // namespace
 
-Transfer::Transfer(const HttpRequest& request, const HttpSettings& settings) : request_(request), easy_(curl_easy_init()) {
+Transfer::Transfer(const HttpRequest& request, const HttpSettings& settings) : request_(request), easy_(Curl().easy_init()) {
   if (easy_ == nullptr) return;
   CURL* const easy = easy_.get();
-  curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
-  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, settings.user_agent.c_str());
-  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error_text_);
-  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &OpenSocket);
-  if (!settings.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, settings.ca_file.c_str());
-  if (request.bypass_proxy) curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  Curl().easy_setopt(easy, CURLOPT_URL, request.url.c_str());
+  Curl().easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+  Curl().easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  Curl().easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  Curl().easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  Curl().easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+  Curl().easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+  Curl().easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+  Curl().easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+  Curl().easy_setopt(easy, CURLOPT_USERAGENT, settings.user_agent.c_str());
+  Curl().easy_setopt(easy, CURLOPT_ERRORBUFFER, error_text_);
+  Curl().easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &OpenSocket);
+  if (!settings.ca_file.empty()) Curl().easy_setopt(easy, CURLOPT_CAINFO, settings.ca_file.c_str());
+  if (request.bypass_proxy) Curl().easy_setopt(easy, CURLOPT_PROXY, "");
   SetMethod();
   SetHeaders();
   SetTimes();
@@ -63,21 +63,21 @@ Transfer::Transfer(const HttpRequest& request, const HttpSettings& settings) : r
 void Transfer::SetMethod() {
   CURL* const easy = easy_.get();
   if (request_.method == "HEAD") {
-    curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    Curl().easy_setopt(easy, CURLOPT_NOBODY, 1L);
   } else if (request_.method == "PUT" || request_.method == "POST") {
-    curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, kBufferBytes);
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
+    Curl().easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    Curl().easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
+    Curl().easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, kBufferBytes);
+    Curl().easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
   } else {
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
+    Curl().easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
   }
 }
 
 void Transfer::SetHeaders() {
   // An empty value behind ':' removes a header of curl's own, ';' sends an empty one.
   const auto add = [this](const std::string& line) {
-    curl_slist* const longer = curl_slist_append(header_list_.get(), line.c_str());
+    curl_slist* const longer = Curl().slist_append(header_list_.get(), line.c_str());
     if (longer == nullptr) return;
     static_cast<void>(header_list_.release());
     header_list_.reset(longer);
@@ -86,7 +86,7 @@ void Transfer::SetHeaders() {
     add(header.value.empty() ? header.name + ";" : header.name + ": " + header.value);
   add("Expect:");
   add("Transfer-Encoding:");
-  curl_easy_setopt(easy_.get(), CURLOPT_HTTPHEADER, header_list_.get());
+  Curl().easy_setopt(easy_.get(), CURLOPT_HTTPHEADER, header_list_.get());
 }
 
 void Transfer::SetTimes() {
@@ -94,33 +94,33 @@ void Transfer::SetTimes() {
   const auto whole_seconds = [](std::chrono::milliseconds time) {
     return static_cast<long>(std::max<int64_t>(1, std::chrono::ceil<std::chrono::seconds>(time).count()));
   };
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request_.connect_timeout.count()));
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request_.timeout.count()));
-  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, whole_seconds(request_.stall_timeout));
-  curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kBufferBytes);
+  Curl().easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request_.connect_timeout.count()));
+  Curl().easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request_.timeout.count()));
+  Curl().easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+  Curl().easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, whole_seconds(request_.stall_timeout));
+  Curl().easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+  Curl().easy_setopt(easy, CURLOPT_BUFFERSIZE, kBufferBytes);
 }
 
 void Transfer::SetCallbacks() {
   CURL* const easy = easy_.get();
-  curl_easy_setopt(easy, CURLOPT_READDATA, this);
-  curl_easy_setopt(easy, CURLOPT_READFUNCTION, +[](char* out, size_t size, size_t count, void* self) {
+  Curl().easy_setopt(easy, CURLOPT_READDATA, this);
+  Curl().easy_setopt(easy, CURLOPT_READFUNCTION, +[](char* out, size_t size, size_t count, void* self) {
     return static_cast<Transfer*>(self)->OnSend(out, size * count);
   });
-  curl_easy_setopt(easy, CURLOPT_SEEKDATA, this);
-  curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, +[](void* self, curl_off_t offset, int) {
+  Curl().easy_setopt(easy, CURLOPT_SEEKDATA, this);
+  Curl().easy_setopt(easy, CURLOPT_SEEKFUNCTION, +[](void* self, curl_off_t offset, int) {
     auto* const transfer = static_cast<Transfer*>(self);
     transfer->response_.resent = true;
     transfer->sent_bytes_ = static_cast<size_t>(offset);
     return CURL_SEEKFUNC_OK;
   });
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, +[](char* data, size_t size, size_t count, void* self) {
+  Curl().easy_setopt(easy, CURLOPT_WRITEDATA, this);
+  Curl().easy_setopt(easy, CURLOPT_WRITEFUNCTION, +[](char* data, size_t size, size_t count, void* self) {
     return static_cast<Transfer*>(self)->OnBody(data, size * count);
   });
-  curl_easy_setopt(easy, CURLOPT_HEADERDATA, this);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, +[](char* data, size_t size, size_t count, void* self) {
+  Curl().easy_setopt(easy, CURLOPT_HEADERDATA, this);
+  Curl().easy_setopt(easy, CURLOPT_HEADERFUNCTION, +[](char* data, size_t size, size_t count, void* self) {
     return static_cast<Transfer*>(self)->OnHeader({data, size * count});
   });
 }
@@ -169,7 +169,7 @@ std::string Transfer::Name() const {
 bool Transfer::MayHaveLanded() const {
   if (OnlyReads(request_.method)) return false;
   long request_bytes = 0;
-  curl_easy_getinfo(easy_.get(), CURLINFO_REQUEST_SIZE, &request_bytes);
+  Curl().easy_getinfo(easy_.get(), CURLINFO_REQUEST_SIZE, &request_bytes);
   return body_asked_ || request_bytes > 0;
 }
 
@@ -179,7 +179,7 @@ Error Transfer::NoAnswer(std::string_view why) const {
 }
 
 Error Transfer::ErrorOf(CURLcode code) const {
-  const std::string_view text = error_text_[0] != '\0' ? std::string_view(error_text_) : curl_easy_strerror(code);
+  const std::string_view text = error_text_[0] != '\0' ? std::string_view(error_text_) : Curl().easy_strerror(code);
   if (too_long_) return Unsupported("{}: the answer has more than the {} bytes that were expected at most", Name(), request_.body_bytes_max);
   if (stopped_) return Unavailable("{}: stopped by the receiver of the body", Name());
   if (IsAboutTheUrl(code)) return InvalidArgument("{}: {}", Name(), text);
@@ -193,8 +193,8 @@ Result<HttpResponse> Transfer::Take(const Status& driven) {
   if (!finished_) return NoAnswer(driven.ok() ? std::string_view("it was never finished") : driven.error().message());
   if (code_ != CURLE_OK) return ErrorOf(code_);
   curl_off_t total = 0, first_byte = 0;
-  curl_easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME_T, &total);
-  curl_easy_getinfo(easy_.get(), CURLINFO_STARTTRANSFER_TIME_T, &first_byte);
+  Curl().easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME_T, &total);
+  Curl().easy_getinfo(easy_.get(), CURLINFO_STARTTRANSFER_TIME_T, &first_byte);
   response_.total = std::chrono::microseconds(total);
   response_.first_byte = std::chrono::microseconds(first_byte);
   return std::move(response_);

@@ -1,11 +1,10 @@
 // One request on its way: a curl "easy" handle, what it sends and what it has received.
 #pragma once
 
-#include <curl/curl.h>
-
 #include <memory>
 #include <string>
 
+#include "http/curl_library.h"
 #include "http/http_client.h"
 
 namespace datashard {
@@ -28,10 +27,10 @@ class Transfer {
 
  private:
   struct EasyCleanup {
-    void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+    void operator()(CURL* easy) const { Curl().easy_cleanup(easy); }
   };
   struct ListCleanup {
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+    void operator()(curl_slist* list) const { Curl().slist_free_all(list); }
   };
   void SetMethod();
   void SetHeaders();

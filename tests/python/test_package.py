@@ -22,3 +22,13 @@ def test_a_name_that_does_not_exist_is_no_attribute():
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         datashard.nonsense
     assert "file_manager" in dir(datashard)
+
+
+def test_importing_it_loads_no_second_openssl():
+    """The Arrow libraries bring OpenSSL's symbols; a libcrypto loaded after them would call theirs (hashlib crashed)."""
+    code = ("import datashard\n"
+            "assert 'libcrypto' not in open('/proc/self/maps').read()\n"
+            "import hashlib\n"
+            "assert hashlib.new('sha256', b'').hexdigest().startswith('e3b0c442')\n")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -67,7 +67,7 @@ class TestCreate:
             datashard.create_table(str(tmp_path / "f"))
         assert (tmp_path / "f").read_text() == "x"
 
-    @pytest.mark.parametrize("path", ["", "s3://bucket/t", "file:///tmp/t", b"bytes", 5, None])
+    @pytest.mark.parametrize("path", ["", "gs://bucket/t", "file:///tmp/t", b"bytes", 5, None])
     def test_paths_that_are_none(self, path, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with pytest.raises((ValueError, TypeError)):

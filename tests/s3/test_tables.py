@@ -154,6 +154,16 @@ def test_what_is_set_wrong_is_named(bucket, monkeypatch):
         datashard.load_table("gs://bucket/t")
 
 
+def test_the_command_line(bucket):
+    command = [sys.executable, "-c", "import hashlib, datashard; t = datashard.create_table('c'); "
+               "t.append_records([{'id': 5}]); print(hashlib.sha256(b'x').hexdigest()[:8], t.row_count())"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "2d711642 1\n", done.stderr
+    shell = os.environ.get("DATASHARD_COMMAND", str(TESTS.parent / "build/release/cli/datashard"))
+    counted = subprocess.run([shell, "count", "c"], capture_output=True, text=True, timeout=60)
+    assert counted.stdout.strip() == "1", counted.stderr
+
+
 @pytest.mark.slow
 def test_the_packages_own_tests_with_nothing_but_other_variables(bucket):
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not long", str(TESTS / "python")],

@@ -24,15 +24,28 @@ struct BackgroundThread::State {
 namespace {
 
 /// Those that were woken in this process, to be stopped at exit.
-struct Live {
-  std::set<BackgroundThread*> threads;
-  bool exiting = false;
-};
+using Live = std::set<BackgroundThread*>;
 
 /// Never destroyed: a BackgroundThread may go after everything else.
 PerProcess<Live>& AllLive() {
   static PerProcess<Live>& live = *std::make_unique<PerProcess<Live>>().release();
   return live;
+}
+
+/// Set before StopAll takes the lock. (A fork child of a process that is exiting exits too.)
+std::atomic<bool> exiting = false;
+
+/// Says that `thread` is to be stopped at exit. False where that has begun: whoever has the lock then may be waiting for
+/// the very thread that calls this.
+bool Register(BackgroundThread& thread) {
+  for (;;) {
+    if (exiting) return false;
+    if (const auto live = AllLive().TryLock()) {
+      (*live)->insert(&thread);
+      return true;
+    }
+    std::this_thread::yield();
+  }
 }
 
 /// A thread that gets no signal: those of the process are for threads that wait to be interrupted. None where none can be had.
@@ -55,7 +68,7 @@ std::thread QuietThread(const std::function<void()>& body) {
 BackgroundThread::BackgroundThread(Work work, std::chrono::microseconds pause) : work_(std::move(work)), pause_(pause) {}
 
 BackgroundThread::~BackgroundThread() {
-  AllLive().Lock()->threads.erase(this);
+  AllLive().Lock()->erase(this);
   Stop();
 }
 
@@ -64,9 +77,9 @@ void BackgroundThread::StopAllAtExit() {
 }
 
 void BackgroundThread::StopAll() {
+  exiting = true;
   const auto live = AllLive().Lock();
-  live->exiting = true;
-  for (BackgroundThread* thread : live->threads) thread->Stop();
+  for (BackgroundThread* thread : *live) thread->Stop();
 }
 
 BackgroundThread::State& BackgroundThread::OwnState() {
@@ -78,11 +91,7 @@ BackgroundThread::State& BackgroundThread::OwnState() {
 void BackgroundThread::Wake() {
   static std::atomic<bool> registered = false;
   if (!registered.exchange(true)) StopAllAtExit();
-  {
-    const auto live = AllLive().Lock();
-    if (live->exiting) return;
-    live->threads.insert(this);
-  }
+  if (!Register(*this)) return;
   State& state = OwnState();
   std::unique_lock lock(state.mutex);
   if (state.stopped) return;

@@ -96,5 +96,25 @@ TEST(BackgroundThread, WorkThatIsDueAtExitIsDoneBeforeIt) {
   ::close(pipe_ends[0]);
 }
 
+TEST(BackgroundThread, WorkThatWakesAnotherThreadAtExitDoesNotHinderIt) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    std::atomic<bool> begun = false;
+    BackgroundThread other([](const std::atomic<bool>&) {}, kNoPause);
+    BackgroundThread thread([&](const std::atomic<bool>& stopped) {
+      begun = true;
+      WaitUntil([&] { return stopped.load(); });
+      other.Wake();
+    }, kNoPause);
+    thread.Wake();
+    WaitUntil([&] { return begun.load(); });
+    std::exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+}
+
 }  // namespace
 }  // namespace datashard

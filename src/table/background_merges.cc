@@ -8,9 +8,6 @@
 namespace datashard {
 namespace {
 
-// Files that must come before another look while one is under way or has failed.
-constexpr int64_t kFilesBetweenLooks = 64;
-
 int64_t DataFilesOf(const Snapshot& snapshot) {
   int64_t files = 0;
   for (const auto& [key, value] : snapshot.summary) {
@@ -40,7 +37,7 @@ BackgroundMerges::BackgroundMerges(MakeMerger make_merger, Log& log)
 void BackgroundMerges::AfterCommit(const Snapshot& current) {
   const int64_t files = DataFilesOf(current);
   if (files < next_look_files_.load(std::memory_order_relaxed)) return;
-  next_look_files_.store(files + kFilesBetweenLooks);
+  next_look_files_.store(files + SmallFileMerger::kFilesBetweenLooks);
   PrepareProcess();
   thread_.Wake();
 }

@@ -26,7 +26,7 @@ class BackgroundMerges {
   /// Its end abandons a merge that is under way; it waits for no more than the file or the commit that is at.
   BackgroundMerges(MakeMerger make_merger, Log& log);
 
-  /// To be called after this process has published `current`. Never waits for a merge; costs next to nothing where none is due.
+  /// To be called after an append of this process is in `current`. Never waits for a merge; costs next to nothing where none is due.
   void AfterCommit(const Snapshot& current);
   /// Adds what merges of this process have counted.
   void AddMetrics(std::map<std::string, double>& sums) const;

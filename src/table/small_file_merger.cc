@@ -11,8 +11,6 @@
 namespace datashard {
 namespace {
 
-// Files that must come before another look where something stood in the way of a merge.
-constexpr int64_t kFilesBetweenLooks = 64;
 // The lead is asked for this often, a millisecond apart: under full load it is free a tenth of the time.
 constexpr int kLeadTriesMax = 2000;
 constexpr auto kLeadInterval = std::chrono::milliseconds(1);

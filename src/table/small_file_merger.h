@@ -22,6 +22,9 @@ namespace datashard {
 /// One thread at a time. Borrows what `outside` names.
 class SmallFileMerger {
  public:
+  /// Files that must come before another look while one is under way, or where something stood in the way of a merge.
+  static constexpr int64_t kFilesBetweenLooks = 64;
+
   /// \param open_ring  joins the table's ring; none: merges do not know of each other, and race with appends.
   SmallFileMerger(std::shared_ptr<ObjectStore> store, Outside outside, commit::OpenRing open_ring,
                   commit::MergeLimits limits = {});

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/fork.h"
+#include "data/data_file.h"
 
 namespace datashard::data {
 namespace {
@@ -29,6 +30,16 @@ class ErrorDetail final : public arrow::StatusDetail {
 };
 
 }  // namespace
+
+Status StartAllocator() {
+  static constinit std::atomic<bool> is_started = false;
+  if (is_started.load()) return {};
+  const ForkHold hold;
+  if (is_started.load()) return {};
+  DS_RETURN_IF_ERROR(Lift(arrow::AllocateBuffer(1), ErrorKind::kUnavailable));
+  is_started.store(true);
+  return {};
+}
 
 Status StartCompute() {
   static constinit std::atomic<bool> is_started = false;

@@ -25,6 +25,10 @@ struct WriteSettings {
   int64_t small_file_rows = 999;
 };
 
+/// Starts Arrow's allocator, once per process. It keeps a lock while it sets up its first memory, and a child that another thread
+/// forks meanwhile would wait for that lock for ever; here no thread forks. Microseconds; without effect where others started it.
+Status StartAllocator();
+
 /// Casts a stream to the columns of `schema`: by name, in the schema's order, missing optional ones null, nothing lost.
 /// string_view, large_*, dictionary and run-end encoded input is normalised. Errors come from the stream (see StreamError)
 /// or here: kInvalidArgument (kColumn: unknown or missing required column, all named; kValue: a type that does not fit).

@@ -5,6 +5,7 @@
 #include "catalog/history.h"
 #include "catalog/table_files.h"
 #include "commit/append_files.h"
+#include "data/data_file.h"
 #include "iceberg/manifest.h"
 #include "table/open_store.h"
 #include "table/table_impl.h"
@@ -13,6 +14,7 @@ namespace datashard {
 namespace {
 
 Result<std::shared_ptr<TableImpl>> ImplAt(std::string_view path, bool create) {
+  DS_RETURN_IF_ERROR(data::StartAllocator());
   auto surroundings = std::make_unique<TableSurroundings>();
   const Outside outside = surroundings->outside;
   DS_ASSIGN_OR_RETURN(TablePlace place, OpenTablePlace(path, create, ProcessEnvironment(), surroundings->outside));

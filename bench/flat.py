@@ -142,6 +142,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> None:
     options = parse(arguments)
     options.native = options.native.resolve()
+    options.directory.mkdir(parents=True, exist_ok=True)
     if not (options.native / "make_history").exists():
         raise SystemExit(f"not in {options.native}: make_history; run: dev/build.sh bench_native")
     kind = page.file_system_of(options.directory)

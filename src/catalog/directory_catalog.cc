@@ -133,13 +133,13 @@ bool DirectoryCatalog::GoesOnFrom(int64_t before_gap, int64_t after_gap) const {
   return archive.ok() && archive->has_expired();  // so it may have had it
 }
 
-Result<VersionPtr> DirectoryCatalog::Read(int64_t number) const {
+Result<VersionPtr> DirectoryCatalog::Read(int64_t number, Spellings spellings) const {
   auto version = std::make_shared<Version>();
   version->number = number;
   version->key = VersionKey(number);
   NoteSeen(*version);
   Result<Bytes> body = ReadBody(*version);
-  if (!body.ok() && body.kind() == ErrorKind::kNotFound) {
+  if (!body.ok() && body.kind() == ErrorKind::kNotFound && spellings == Spellings::kBoth) {
     version->key = GzipVersionKey(number);
     body = ReadBody(*version);
     if (body.ok()) gzip_seen_ = true;
@@ -243,6 +243,18 @@ Result<VersionPtr> DirectoryCatalog::RefreshAfterLoss(const VersionPtr& known) c
   if (!next.ok()) return next.kind() == ErrorKind::kNotFound ? Refresh(known) : std::move(next);
   DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, **next));
   return next;
+}
+
+Result<VersionPtr> DirectoryCatalog::Next(const VersionPtr& known) const {
+  if (!remote_ || gzip_seen_) return Refresh(known);
+  Result<VersionPtr> next = Read(known->number + 1, Spellings::kPlain);
+  if (next.ok()) {
+    DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, **next));
+    return Refresh(*next);
+  }
+  if (next.kind() != ErrorKind::kNotFound) return next;
+  DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*known));
+  return still_there ? Result<VersionPtr>(known) : Refresh(known);
 }
 
 bool DirectoryCatalog::WasSeenWithin(const Version& version, std::chrono::microseconds span) const {

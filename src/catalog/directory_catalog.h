@@ -55,6 +55,9 @@ class DirectoryCatalog {
   /// For whoever has just lost the number after `known`: the version that took it, which is likely the newest. On a remote
   /// store one request, elsewhere and where that was lost once more, Refresh.
   Result<VersionPtr> RefreshAfterLoss(const VersionPtr& known) const;
+  /// The newest version, given that `known` was one and very likely still is: on a remote store one request then, and the next
+  /// version comes with it where there is one. Errors as Refresh.
+  Result<VersionPtr> Next(const VersionPtr& known) const;
   /// Was `known` seen so lately that publishing on it without a look is the better bet? Only ever on a remote store.
   bool MayBeNewest(const VersionPtr& known) const;
 
@@ -97,7 +100,7 @@ class DirectoryCatalog {
   Result<int64_t> HeadFrom(int64_t number) const;
   Result<std::optional<int64_t>> HeadByList() const;
   bool GoesOnFrom(int64_t before_gap, int64_t after_gap) const;
-  Result<VersionPtr> Read(int64_t number) const;
+  Result<VersionPtr> Read(int64_t number, Spellings spellings = Spellings::kBoth) const;
   Result<Bytes> ReadBody(Version& version) const;
   /// Reads version `head`, or a later one where the table has gone on so far meanwhile that its body was dropped.
   Result<VersionPtr> ReadHead(int64_t head) const;

@@ -7,6 +7,7 @@
 
 #include "catalog/version_names.h"
 #include "commit/lease.h"
+#include "commit/pending_group.h"
 #include "storage/keys.h"
 
 namespace datashard::collect {
@@ -58,6 +59,7 @@ bool OfAMergeOfFiles(const NameReader& in_directory) {
 }
 
 bool IsOwnMetadata(std::string_view key) {
+  if (commit::IsPendingKey(key)) return true;
   const auto in_directory = [&] { return NameReader(key).Text("metadata/m/").Digits().Text("/"); };
   return in_directory().Uuid().Text("-m").Digits().Text(".avro").ended() ||
          in_directory().Uuid().Text("-").Digits().Text("-merged.avro").ended() ||

@@ -8,7 +8,7 @@
 namespace datashard::collect {
 
 enum class NameKind {
-  kOwn,      ///< strictly a name that we make: data files, manifests, lists, history
+  kOwn,      ///< strictly a name that we make: data files, manifests, lists, history, pending groups
   kForeign,  ///< any other file that a table may name
   kMarker,   ///< a lease of ours, or a marker of the released package
   kKept,     ///< never garbage: versions, hints, what lies outside data/ and metadata/

@@ -1,6 +1,6 @@
 // The change that a leader publishes for all who wait: their rows in one data file, one snapshot for all plain appends, one
 // more for each transaction, and the marks that say whose rows are in. The same change, of one item, is what a writer
-// publishes for itself.
+// publishes for itself. Where hosts race, groups of others come in with it.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@
 #include "base/random.h"
 #include "commit/append_files.h"
 #include "commit/change.h"
+#include "commit/marks.h"
+#include "commit/pending_group.h"
 #include "ring/ring.h"
 #include "storage/object_store.h"
 
@@ -53,6 +55,16 @@ class AppendGroup final : public Change {
   /// Errors also: kFenced: the table has forgotten the ring; nothing of the items may be published or retried.
   Status Apply(Draft& draft) override;
 
+  /// Puts the rows of what `base` does not have into the write group, and a pending group that names them, so that any host
+  /// can append them; their files are never removed here from then on. Items stay this change's own too.
+  /// \return null where nothing can be handed over: no slots, no marks of the ring in `base`, another schema.
+  Result<PendingPtr> HandOver(const catalog::Version& base);
+  bool handed_over() const { return handed_over_ != nullptr; }
+  /// What other hosts have handed over, for attempts from now on; of what is in the table already nothing is added.
+  void TakeIn(std::vector<PendingPtr> groups) { others_ = std::move(groups); }
+  /// Groups, its own too, of which nothing is left to be added after the last attempt.
+  const std::vector<PendingPtr>& settled() const { return settled_; }
+
   const std::vector<ring::Submission>& items() const { return items_; }
   /// Did the last attempt find or write marks of the ring?
   bool has_marks() const { return has_marks_; }
@@ -65,15 +77,45 @@ class AppendGroup final : public Change {
 
  private:
   using Indexes = std::vector<size_t>;
-  Result<std::vector<AppendPart>> PartsOf(const Indexes& plain, const Draft& draft);
+  struct Part {
+    AppendPart content;
+    Indexes members;
+  };
+  /// A manifest that was handed over.
+  struct Sealed {
+    WrittenManifest manifest;
+    Indexes members;
+  };
+  /// Marks of the rings that have a part in this, by ring id.
+  struct RingMarks {
+    Marks marks;
+    bool raised = false;
+  };
+  using Rings = std::map<std::string, RingMarks>;
+  struct Sorted {
+    Indexes plain;
+    Indexes transactions;
+  };
+
+  Status ReadOwnMarks(const iceberg::TableMetadata& metadata, Rings& rings);
+  Sorted Sort(const Draft& draft, Rings& rings);
+  std::vector<Part> TakeSealed(Indexes& plain);
+  Result<std::vector<Part>> PartsOf(const Indexes& plain, const Draft& draft);
   Result<std::optional<DataFile>> FileOf(Indexes run, const Draft& draft);
-  Status AddSnapshot(std::vector<AppendPart> parts, const Indexes& members, Draft& draft);
+  Status AddPlain(std::vector<Part> parts, Rings& rings, Draft& draft);
+  Status AddTransactions(const Indexes& transactions, Rings& rings, Draft& draft);
+  Status AddSnapshot(std::vector<AppendPart> parts, const std::string& name, const Indexes& members, Draft& draft);
+  void RaiseOwn(const Indexes& members, Rings& rings) const;
+  void ReadMarksOfOthers(const iceberg::TableMetadata& metadata, Rings& rings) const;
+  bool IsWanted(const PendingGroup& group, const PendingPart& part, const Rings& rings, const Draft& draft) const;
+  void NoteSettled(const Rings& rings);
   void Drop(bool unused_only);
 
   struct WrittenFile {
     std::string key;
     DataFile file;
-    bool used = false;  // by the newest attempt
+    bool used = false;         // by the newest attempt
+    bool handed_over = false;  // so another host may have named it
   };
 
   const std::string ring_id_;
@@ -82,9 +124,13 @@ class AppendGroup final : public Change {
   ObjectStore& store_;
   WriteGroup& group_;
   Random& random_;
-  std::map<Indexes, ChangeIds> ids_;        // of a snapshot, by its members: other members, other manifests
+  std::map<std::string, ChangeIds> ids_;    // of a snapshot, by its own members: other members, other manifests
   std::map<Indexes, WrittenFile> written_;  // by the items whose rows they hold
   std::vector<Answer> answers_;
+  PendingPtr handed_over_;
+  std::vector<Sealed> sealed_;  // of plain items
+  std::vector<PendingPtr> others_;
+  std::vector<PendingPtr> settled_;
   bool has_marks_ = false;
 };
 

@@ -42,6 +42,7 @@ struct Draft {
   std::vector<ManifestFile> manifests;  // of its current snapshot
   std::vector<NewFile> files;
   bool changed = false;      // else there is nothing to publish
+  bool settled = false;      // unchanged because the base has it, and so has every later version
   /// Entries of a manifest of the base, so that small ones can be merged; none: they stay as they are.
   ReadEntries read_manifest;
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/stopwatch.h"
 #include "catalog/table_files.h"
+#include "commit/across_hosts.h"
 #include "commit/archive.h"
 #include "commit/small_files.h"
 
@@ -95,6 +96,7 @@ class CommitFiles {
 Result<CommitSettings> SettingsOf(const iceberg::TableMetadata& metadata) {
   CommitSettings settings;
   DS_RETURN_IF_ERROR(MayMerge(metadata));
+  DS_RETURN_IF_ERROR(MayMeetOtherHosts(metadata));
   const auto& properties = metadata.properties;
   if (const auto found = properties.find(std::string(kDurabilityProperty)); found != properties.end()) {
     if (found->second != "sync" && found->second != "os") {
@@ -193,11 +195,12 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
     draft.read_manifest = [&](const ManifestFile& manifest) {
       return catalog::ReadManifestOf(*store_, known->metadata, manifest);
     };
+    if (options.before_plan) options.before_plan(known, attempt);
     if (Status applied = change.Apply(draft); !applied.ok()) return give_up(std::move(applied).error());
     if (!draft.changed) {
-      if (guess) continue;  // "nothing to do" needs a look
+      if (guess && !draft.settled) continue;  // "nothing to do" needs a look
       files.DropAll();
-      return Committed{.version = known};
+      return Committed{.version = known, .attempts = attempt};
     }
     Result<std::vector<NewFile>> archived = ArchiveOverflow(
         *store_, draft.metadata, {.now = draft.now, .random = outside_.random, .log = outside_.log});
@@ -211,6 +214,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
     if (Status synced = group.Sync(); !synced.ok()) return give_up(std::move(synced).error());
     watch.Lap("datashard_commit_sync_seconds");
 
+    const auto publishing = outside_.clock.Monotonic();
     const Result<catalog::Published> published = catalog_.Publish(*prepared, known, options.alive);
     if (!published.ok()) {
       if (published.kind() == ErrorKind::kCommitUnknown) return published.error();
@@ -222,7 +226,8 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
       watch.Lap("datashard_commit_hint_seconds");
       outside_.metrics.Add("datashard_commits_total", 1);
       if (attempt > 1) files.DropUnused(draft.files);
-      Committed committed{.version = std::move(prepared->version), .metadata_body = std::move(prepared->body)};
+      Committed committed{
+          .version = std::move(prepared->version), .metadata_body = std::move(prepared->body), .attempts = attempt};
       if (const Snapshot* current = committed.version->metadata.current_snapshot()) {
         RememberManifests(current->manifest_list, std::move(draft.manifests));
         for (NewFile& file : draft.files) {
@@ -243,12 +248,18 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
                               store_->root_uri(), attempt,
                               std::chrono::duration_cast<std::chrono::seconds>(settings.timeout).count(), kTimeoutProperty));
     }
-    // Full jitter: losers spread out instead of meeting again.
-    const auto ceiling = std::min(settings.backoff_max,
-                                  settings.backoff_first * (int64_t{1} << std::min<int64_t>(attempt - 1, 10)));
-    outside_.clock.Sleep(std::chrono::microseconds(
-        static_cast<int64_t>(RandomUnit(outside_.random) * static_cast<double>(ceiling.count()))));
+    outside_.clock.Sleep(BackOff(settings, attempt, outside_.clock.Monotonic() - publishing));
   }
+}
+
+/// Full jitter: losers spread out instead of meeting again.
+std::chrono::microseconds Committer::BackOff(const CommitSettings& settings, int64_t attempt,
+                                             std::chrono::microseconds publishing) const {
+  const bool remote = store_->is_remote();
+  const auto first = remote ? publishing * settings.remote_backoff_first : settings.backoff_first;
+  const auto most = remote ? publishing * settings.remote_backoff_max : settings.backoff_max;
+  const auto ceiling = std::min(most, first * (int64_t{1} << std::min<int64_t>(attempt - 1, 10)));
+  return std::chrono::microseconds(static_cast<int64_t>(RandomUnit(outside_.random) * static_cast<double>(ceiling.count())));
 }
 
 }  // namespace datashard::commit

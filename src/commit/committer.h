@@ -23,6 +23,9 @@ struct CommitSettings {
   std::chrono::microseconds timeout = std::chrono::minutes(10);
   std::chrono::microseconds backoff_first = std::chrono::microseconds(500);
   std::chrono::microseconds backoff_max = std::chrono::milliseconds(50);
+  /// On a remote store both are multiples of what publishing took the loser.
+  int64_t remote_backoff_first = 1;
+  int64_t remote_backoff_max = 8;
   bool leave_to_os = false;  ///< acknowledge before the disk has it
   bool operator==(const CommitSettings&) const = default;
 };
@@ -52,6 +55,8 @@ struct CommitOptions {
   bool known_is_newest = false;
   /// Looked at between attempts; then nothing is published. None: the table's time-out.
   std::optional<Until> until = {};
+  /// Called before the change is applied to `base`, in every attempt (the first is 1).
+  std::function<void(const catalog::VersionPtr& base, int64_t attempt)> before_plan = {};
   /// Called before every attempt and while foreign writers are waited for, every ForeignWriters::kLookMax at least.
   std::function<void()> alive = {};
 };
@@ -62,6 +67,7 @@ struct Committed {
   /// Its bytes and those of its manifest list; empty where the change had nothing to publish.
   Bytes metadata_body;
   Bytes list_body;
+  int64_t attempts = 0;
 };
 
 class Committer {
@@ -76,6 +82,9 @@ class Committer {
   /// nothing is published and the files made here are gone. kCommitUnknown: outcome open, every file is kept.
   Result<Committed> Commit(Change& change, catalog::VersionPtr known, WriteGroup& group, const CommitOptions& options = {});
 
+  /// The newest version, given that `known` was one, and is likely still; on a remote store one request then.
+  Result<catalog::VersionPtr> Next(const catalog::VersionPtr& known) const { return catalog_.Next(known); }
+
   /// What can wait until nobody waits any more, after version `number` was committed: bodies of old versions go.
   void Tidy(int64_t number) { catalog_.DropOldVersions(number); }
 
@@ -85,6 +94,7 @@ class Committer {
   void RememberManifests(const std::string& list_uri, std::vector<ManifestFile> manifests);
 
  private:
+  std::chrono::microseconds BackOff(const CommitSettings& settings, int64_t attempt, std::chrono::microseconds publishing) const;
   Draft DraftOn(const Base& base, int64_t attempt) const;
 
   struct Remembered {

@@ -49,13 +49,15 @@ Error AnswerUnknown(const ObjectStore& store) {
 }  // namespace
 
 GroupCommitter::GroupCommitter(std::shared_ptr<ObjectStore> store, Committer& committer, Outside outside,
-                               OpenRing open_ring, GroupSettings settings)
+                               OpenRing open_ring, bool across_hosts, GroupSettings settings)
     : store_(std::move(store)),
       committer_(committer),
       outside_(outside),
       open_ring_(std::move(open_ring)),
       settings_(settings),
-      ring_(JoinRing()) {}
+      ring_(JoinRing()) {
+  if (across_hosts && store_->is_remote()) across_hosts_ = std::make_unique<AcrossHosts>(*store_, committer_, outside_);
+}
 
 GroupCommitter::RingPtr GroupCommitter::JoinRing() const {
   if (!open_ring_) return nullptr;
@@ -99,8 +101,10 @@ Result<Appended> GroupCommitter::Append(const ring::Label& label, const Bytes& p
   const auto payload_bytes = static_cast<int64_t>(payload.size());
   WaitForRoom room(outside_, settings_, *ring);
   for (bool look = true;; look = ring->MayHaveRoom(payload_bytes)) {
-    // Who gets the lead at once never shows its rows to others, and so needs no mark: a writer on its own leaves none.
-    if (std::optional<ring::Leadership> lead = ring->TryLead()) {
+    // Who gets the lead at once never shows its rows to others, and so needs no mark: a writer on its own leaves none. In a
+    // crowd of hosts they will be shown.
+    std::optional<ring::Leadership> lead = look && IsCrowded() ? std::nullopt : ring->TryLead();
+    if (lead) {
       Result<Appended> led = Lead(*ring, *lead, known, &own, until);
       lead.reset();
       if (led.ok()) committer_.Tidy(led->reply.version);
@@ -126,16 +130,17 @@ Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slo
   Stopwatch watch(outside_);
   uint64_t term = ring.term();
   const uint64_t term_at_submit = term;
+  const uint64_t exposures_at_submit = ring.exposures();
   DS_RETURN_IF_ERROR(slot.Submit(label, payload));
   auto looked_for_signals = outside_.clock.Monotonic();
   auto progressed = looked_for_signals;
   uint64_t groups = ring.groups();
   int fruitless_leads = 0;
   // "Not committed" is true only if no leader can hold a copy that it will yet publish. Those of the present term have let
-  // go of theirs; where a leader was deposed since, only a risen mark makes it certain.
+  // go of theirs; where a leader was deposed since, or has shown them to other hosts, only a risen mark makes it certain.
   const auto unless_taken = [&](Result<Appended> outcome) -> Result<Appended> {
     const bool open = outcome.ok() ? outcome->replan : outcome.kind() != ErrorKind::kCommitUnknown;
-    if (!open || ring.term() == term_at_submit) return outcome;
+    if (!open || (ring.term() == term_at_submit && ring.exposures() == exposures_at_submit)) return outcome;
     return Withdraw(ring, slot, label, known, until, std::move(outcome));
   };
   const auto publish_alone = [&] {
@@ -319,6 +324,23 @@ Result<Appended> GroupCommitter::OutcomeOf(const AppendGroup::Answer& answer) co
   return Internal("append to {}: the rows cannot be read back", store_->root_uri());
 }
 
+Result<Committed> GroupCommitter::Publish(AppendGroup& change, ring::Ring& ring, ring::Leadership& lead, WriteGroup& group,
+                                          const catalog::VersionPtr& known, const Until& until) {
+  if (ring.closed()) return Error(ErrorKind::kFenced, "the ring was closed");
+  BaseGuess base = GuessBase(ring, known);
+  CommitOptions options{.known_is_newest = base.is_newest, .until = until, .alive = [&] { lead.ShowLife(); }};
+  if (across_hosts_ == nullptr) return committer_.Commit(change, base.version, group, options);
+  if (across_hosts_->crowded()) {
+    ring.NoteExposure();
+    DS_ASSIGN_OR_RETURN(base.version, across_hosts_->HandOver(change, group, base.version, until, options.alive));
+    options.known_is_newest = options.known_is_newest || change.handed_over();
+  }
+  options.before_plan = [&](const catalog::VersionPtr& on, int64_t attempt) { across_hosts_->TakeIn(change, on, attempt); };
+  DS_ASSIGN_OR_RETURN(Committed committed, committer_.Commit(change, base.version, group, options));
+  across_hosts_->After(change, committed);
+  return committed;
+}
+
 Result<Appended> GroupCommitter::Lead(ring::Ring& ring, ring::Leadership& lead, const catalog::VersionPtr& known,
                                       const ring::Submission* own, const Until& until) {
   Gather(lead, own != nullptr ? 1 : 0);
@@ -332,13 +354,9 @@ Result<Appended> GroupCommitter::Lead(ring::Ring& ring, ring::Leadership& lead, 
   outside_.metrics.Add("datashard_groups_total", 1);
   outside_.metrics.Add("datashard_group_appends_total", static_cast<double>(items.size()));
 
-  const BaseGuess base = GuessBase(ring, known);
   const auto group = store_->NewWriteGroup();
   AppendGroup change(ring.id(), ring.registered(), std::move(items), *store_, *group, outside_.random);
-  Result<Committed> committed =
-      ring.closed() ? Result<Committed>(Error(ErrorKind::kFenced, "the ring was closed"))
-                    : committer_.Commit(change, base.version, *group,
-                                        {.known_is_newest = base.is_newest, .until = until, .alive = [&] { lead.ShowLife(); }});
+  Result<Committed> committed = Publish(change, ring, lead, *group, known, until);
   if (!committed.ok()) {
     const bool unknown = committed.kind() == ErrorKind::kCommitUnknown || committed.kind() == ErrorKind::kFenced;
     if (unknown) {

@@ -12,6 +12,7 @@
 
 #include "base/outside.h"
 #include "catalog/directory_catalog.h"
+#include "commit/across_hosts.h"
 #include "commit/append_group.h"
 #include "commit/base_blob.h"
 #include "commit/committer.h"
@@ -65,8 +66,9 @@ class GroupCommitter {
  public:
   /// \param open_ring  called here, and again when the ring was closed; none, or once it has failed: every append publishes
   /// for itself.
+  /// \param across_hosts  whether groups of other hosts are met, on a remote store.
   GroupCommitter(std::shared_ptr<ObjectStore> store, Committer& committer, Outside outside, OpenRing open_ring,
-                 GroupSettings settings = {});
+                 bool across_hosts = true, GroupSettings settings = {});
 
   /// Publishes `payload`, or has it published.
   /// \param known  any version of the table.
@@ -101,6 +103,10 @@ class GroupCommitter {
   /// `own`, or at least the version.
   Result<Appended> Lead(ring::Ring& ring, ring::Leadership& lead, const catalog::VersionPtr& known,
                         const ring::Submission* own, const Until& until);
+  /// The commit of a leader; where there is a crowd of hosts, through what they hand over to each other.
+  Result<Committed> Publish(AppendGroup& change, ring::Ring& ring, ring::Leadership& lead, WriteGroup& group,
+                            const catalog::VersionPtr& known, const Until& until);
+  bool IsCrowded() { return across_hosts_ != nullptr && across_hosts_->crowded(); }
   void Gather(ring::Leadership& lead, size_t own);
   Result<Appended> OutcomeOf(const AppendGroup::Answer& answer) const;
   /// The base the next version is most likely built on, and whether it is worth a try without a look.
@@ -123,6 +129,7 @@ class GroupCommitter {
   RingPtr ring_;
   catalog::VersionPtr newest_;
   size_t last_group_size_ = 0;
+  std::unique_ptr<AcrossHosts> across_hosts_;  // null where there are none to be met
 };
 
 }  // namespace datashard::commit

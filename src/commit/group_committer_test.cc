@@ -66,7 +66,7 @@ class GroupCommitterTest : public testing::Test {
       joined.push_back(ring->id());
       return ring;
     };
-    return std::make_unique<GroupCommitter>(store, committer, outside, std::move(open),
+    return std::make_unique<GroupCommitter>(store, committer, outside, std::move(open), /*across_hosts=*/false,
                                             GroupSettings{.signal_interval = std::chrono::milliseconds(1),
                                                           .patience = std::chrono::hours(1), .gather = {}});
   }

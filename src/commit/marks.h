@@ -1,5 +1,5 @@
 // Marks: for each slot of a ring the highest seq whose rows are in the chain, kept in the table's own metadata as property
-// datashard.ring.<ring id>. They make every append through a ring idempotent: whoever plans a version looks here first.
+// datashard.ring.<ring id>; where another host put them there, the snapshot too, which it could not tell the owner. They make every append through a ring idempotent: whoever plans a version looks here first.
 // Source: docs/formats/metadata.md, "Marks"; docs/design/0003-group-commit.md.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "datashard/result.h"
 #include "iceberg/metadata.h"
@@ -21,8 +22,11 @@ inline constexpr std::chrono::milliseconds kRingSilenceMax = std::chrono::hours(
 /// kRingSilenceMin are forgotten too, the most silent first.
 inline constexpr size_t kRingsKept = 16;
 inline constexpr std::chrono::milliseconds kRingSilenceMin = std::chrono::hours(1);
-/// And this many are never exceeded: every version carries them.
-inline constexpr size_t kRingsMax = 64;
+/// And this many are never exceeded: every version carries them. As many hosts may append within an hour.
+inline constexpr size_t kRingsMax = 1024;
+
+/// Drops the marks of rings that are silent for too long. `now_ms` by the clock.
+void ForgetSilentRings(iceberg::TableMetadata& metadata, int64_t now_ms);
 
 class Marks {
  public:
@@ -31,15 +35,26 @@ class Marks {
 
   /// 0 where the slot has no mark.
   int64_t Of(int slot) const;
+  /// The sequence number of the snapshot with the rows of Of(slot); 0 where that is not said.
+  int64_t SequenceOf(int slot) const;
   /// Never lowers a mark.
-  void Raise(int slot, int64_t seq);
-  /// Puts the marks into `metadata`, stamped with `now_ms` (of the clock), and drops those of rings that are silent for too long.
+  void Raise(int slot, int64_t seq, int64_t sequence_number = 0);
+  /// Puts the marks into `metadata`, stamped with `now_ms` (of the clock).
   void Write(iceberg::TableMetadata& metadata, std::string_view ring_id, int64_t now_ms) const;
 
   bool operator==(const Marks&) const = default;
 
  private:
-  std::map<int, int64_t> seq_of_slot_;
+  struct Mark {
+    int64_t seq = 0;
+    int64_t sequence_number = 0;
+    bool operator==(const Mark&) const = default;
+  };
+  using BySlot = std::map<int, Mark>;
+  static std::optional<std::pair<int64_t, BySlot>> Parse(std::string_view text);
+  friend void ForgetSilentRings(iceberg::TableMetadata& metadata, int64_t now_ms);
+
+  BySlot marks_;
 };
 
 }  // namespace datashard::commit

@@ -15,7 +15,7 @@ namespace datashard::ring {
 
 inline constexpr std::array<char, 8> kMagic = {'D', 'S', 'R', 'I', 'N', 'G', '\r', '\n'};
 /// Raised with every change of this file's structs; rings of different layouts never meet.
-inline constexpr uint32_t kLayout = 1;
+inline constexpr uint32_t kLayout = 2;
 inline constexpr size_t kIdDigits = 32;
 
 /// Of a slot's word: the seq above, 16 bits of state below. Bits 0-7 of those are a SlotState, bit 8 says which of the two
@@ -46,6 +46,7 @@ struct alignas(4096) Header {
   std::atomic<uint32_t> closed;
   std::atomic<uint64_t> term;
   std::atomic<uint64_t> base_generation;  // base number generation % 2 is the newest; 0: none yet
+  std::atomic<uint64_t> exposures;
   alignas(64) std::atomic<uint64_t> groups;
   alignas(64) std::atomic<uint64_t> arrivals;
   alignas(64) std::atomic<uint32_t> slots_used;  // no slot from this number on was ever acquired

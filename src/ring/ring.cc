@@ -156,6 +156,9 @@ std::optional<Leadership> Ring::TryLead() {
 }
 
 uint64_t Ring::groups() const { return view_->shared.header.groups.load(); }
+uint64_t Ring::exposures() const { return view_->shared.header.exposures.load(); }
+void Ring::NoteExposure() { view_->shared.header.exposures.fetch_add(1); }
+
 uint64_t Ring::term() const { return view_->shared.header.term.load(); }
 
 void Ring::Depose(uint64_t term) {

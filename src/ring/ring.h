@@ -191,6 +191,10 @@ class Ring {
   uint64_t term() const;
   void Depose(uint64_t term);
 
+  /// Rises before a leader shows copies of what waits to other hosts, which may publish them at any time later.
+  uint64_t exposures() const;
+  void NoteExposure();
+
   /// The newest base a leader left here; none where there is none, or it is just being replaced.
   std::optional<RingBase> base() const;
   /// Of base(), without a look at its bytes: is the one I have still the newest?

@@ -116,21 +116,34 @@ Result<std::string> S3Client::Settle(const PutObject& object, Result<Answer> ans
   return Conflict("{} is no longer the one with the etag {}; read it and plan again", uri, object.if_match);
 }
 
-Result<GotObject> S3Client::Get(std::string_view key, int64_t bytes_max) {
-  const Call call{.operation = Operation::kGet, .key = std::string(key), .headers = {{"x-amz-checksum-mode", "ENABLED"}},
-                  .answer_bytes_max = bytes_max};
+std::vector<Result<GotObject>> S3Client::GetAll(std::vector<std::string_view> keys, int64_t bytes_max) {
+  std::vector<Call> calls;
+  for (const std::string_view key : keys) {
+    calls.push_back({.operation = Operation::kGet, .key = std::string(key), .headers = {{"x-amz-checksum-mode", "ENABLED"}},
+                     .answer_bytes_max = bytes_max});
+  }
+  std::vector<Result<Answer>> answers = exchange_.SendAll(calls);
+  std::vector<Result<GotObject>> got;
+  for (size_t i = 0; i < calls.size(); ++i) got.push_back(Whole(calls[i], std::move(answers[i])));
+  return got;
+}
+
+/// The object in an answer, asked for once more where it came damaged.
+Result<GotObject> S3Client::Whole(const Call& call, Result<Answer> answered) {
+  const std::string uri = UriOf(call.key);
   for (int attempt = 0; attempt < 2; ++attempt) {
-    DS_ASSIGN_OR_RETURN(Answer answer, exchange_.Send(call));
-    if (answer.not_found()) return Absent(UriOf(key));
-    if (!answer.success()) return ErrorOf(Operation::kGet, UriOf(key), answer);
-    if (!IsIntact(answer.http)) continue;
-    GotObject got{.head = HeadOf(answer.http)};
-    got.body = std::move(answer.http.body);
+    if (attempt > 0) answered = exchange_.Send(call);
+    if (!answered.ok()) return std::move(answered).error();
+    if (answered->not_found()) return Absent(uri);
+    if (!answered->success()) return ErrorOf(Operation::kGet, uri, *answered);
+    if (!IsIntact(answered->http)) continue;
+    GotObject got{.head = HeadOf(answered->http)};
+    got.body = std::move(answered->http.body);
     got.head.size_bytes = static_cast<int64_t>(got.body.size());
     return got;
   }
   return Corruption("{}: the bytes received twice do not have the checksum the server keeps of them; keep the object and look "
-                    "at what lies between here and {}", UriOf(key), place().endpoint);
+                    "at what lies between here and {}", uri, place().endpoint);
 }
 
 std::vector<Result<GotObject>> S3Client::GetRanges(std::string_view key, std::span<const std::pair<int64_t, int64_t>> offset_and_size,

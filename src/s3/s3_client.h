@@ -52,7 +52,9 @@ class S3Client {
   Result<std::string> Put(const PutObject& object) { return std::move(PutAll({&object, 1}).front()); }
 
   /// The body is compared with the checksum the server keeps of it. Errors: kNotFound; kCorruption: they differ, twice.
-  Result<GotObject> Get(std::string_view key, int64_t bytes_max);
+  Result<GotObject> Get(std::string_view key, int64_t bytes_max) { return std::move(GetAll({key}, bytes_max).front()); }
+  /// The same for many at once, in the order of the keys.
+  std::vector<Result<GotObject>> GetAll(std::vector<std::string_view> keys, int64_t bytes_max);
   /// The bytes of `size` > 0 at `offset`, cut at the object's end; empty beyond it. `if_match`: the etag it must have, or "".
   /// Errors: kNotFound; kCorruption: the object has another etag.
   Result<GotObject> GetRange(std::string_view key, int64_t offset, int64_t size, const std::string& if_match);
@@ -77,6 +79,7 @@ class S3Client {
   Exchange& exchange() { return exchange_; }
 
  private:
+  Result<GotObject> Whole(const Call& call, Result<Answer> answered);
   Result<std::string> Settle(const PutObject& object, Result<Answer> answer);
   Exchange exchange_;
 };

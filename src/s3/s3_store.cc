@@ -98,6 +98,22 @@ class S3Store final : public ObjectStore {
     DS_ASSIGN_OR_RETURN(GotObject got, client_.Get(FullKey(key), kWholeObjectBytesMax));
     return std::move(got.body);
   }
+  std::vector<Result<Bytes>> GetMany(std::span<const std::string> keys) override {
+    std::vector<std::string> full_keys;
+    for (const std::string& key : keys) {
+      if (!CheckObjectKey(key).ok()) return ObjectStore::GetMany(keys);  // one by one, to tell which
+      full_keys.push_back(FullKey(key));
+    }
+    std::vector<Result<Bytes>> got;
+    for (Result<GotObject>& object : client_.GetAll({full_keys.begin(), full_keys.end()}, kWholeObjectBytesMax)) {
+      if (object.ok()) {
+        got.push_back(std::move(object->body));
+      } else {
+        got.push_back(std::move(object).error());
+      }
+    }
+    return got;
+  }
   Result<Bytes> GetRange(std::string_view key, ByteRange range) override {
     DS_RETURN_IF_ERROR(CheckObjectKey(key));
     DS_RETURN_IF_ERROR(CheckRange(key, range.offset_bytes, range.size_bytes));

@@ -7,6 +7,12 @@ namespace {
 
 bool IsFailure(ErrorKind kind) { return kind != ErrorKind::kNotFound && kind != ErrorKind::kAlreadyExists; }
 
+size_t BytesOf(const std::vector<Result<Bytes>>& got) {
+  size_t bytes = 0;
+  for (const Result<Bytes>& body : got) bytes += body.ok() ? body->size() : 0;
+  return bytes;
+}
+
 /// Counts calls; all wrappers of a store share one.
 class Meter {
  public:
@@ -154,6 +160,18 @@ class Metered final : public ObjectStore {
   }
   Status DeleteMany(std::span<const std::string> keys) override {
     return meter_.Run("delete_many", [&] { return base_->DeleteMany(keys); });
+  }
+  std::vector<Result<Bytes>> GetMany(std::span<const std::string> keys) override {
+    std::vector<Result<Bytes>> got;
+    const Status counted = meter_.Run(
+        "get_many",
+        [&] {
+          got = base_->GetMany(keys);
+          return Status();
+        },
+        [&](const auto&) { return BytesOf(got); });
+    static_cast<void>(counted);
+    return got;
   }
   std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) override {
     return base_->WatchNames(directory_key, std::move(accept));

@@ -146,6 +146,12 @@ class ObjectStore {
 
   /// Errors: kNotFound; kUnsupported for more than 2 GiB, here and in GetRange.
   virtual Result<Bytes> Get(std::string_view key) = 0;
+  /// Get of many, in the order of the keys; a bucket is asked for all at once.
+  virtual std::vector<Result<Bytes>> GetMany(std::span<const std::string> keys) {
+    std::vector<Result<Bytes>> got;
+    for (const std::string& key : keys) got.push_back(Get(key));
+    return got;
+  }
   /// The bytes of `range` cut at the object's end. Errors: kNotFound; kInvalidArgument for a negative range.
   virtual Result<Bytes> GetRange(std::string_view key, ByteRange range) = 0;
   /// Errors: kNotFound.

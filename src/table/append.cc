@@ -35,7 +35,9 @@ ring::Label LabelFor(commit::PayloadKind kind, const iceberg::TableMetadata& met
 commit::GroupCommitter& TableImpl::group_committer(const catalog::VersionPtr& known) {
   const auto group = group_.Lock();
   if (*group == nullptr) {
-    *group = std::make_unique<commit::GroupCommitter>(store, committer, outside, RingOpener(known->metadata));
+    const Result<bool> across_hosts = commit::MayMeetOtherHosts(known->metadata);  // each append tells what is wrong with it
+    *group = std::make_unique<commit::GroupCommitter>(store, committer, outside, RingOpener(known->metadata),
+                                                      across_hosts.ok() && *across_hosts);
   }
   return **group;
 }

@@ -101,7 +101,8 @@ TEST_F(CollectorTest, OnlyOldFilesOfKnownKindsGo) {
   Append(2);
   const std::vector<std::string> own = {std::string(kOrphan), "data/day=1/auto_0123456789abcdef.parquet",
                                         "metadata/history/1-32-" + kUuid + ".avro", "metadata/m/0/" + kUuid + "-2-merged.avro",
-                                        "metadata/m/0/" + kUuid + "-m0.avro", "metadata/m/0/snap-12-1-" + kUuid + ".avro"};
+                                        "metadata/m/0/" + kUuid + "-m0.avro", "metadata/m/0/snap-12-1-" + kUuid + ".avro",
+                                        "metadata/pending/0123456789abcdef0123456789abcdef"};
   const std::vector<std::string> foreign = {"data/.00000-0.parquet.crc", "data/00000-0-" + kUuid + ".parquet",
                                             "data/auto_0123456789abcdeF.parquet", "data/auto_0123456789abcdef0.parquet",
                                             "metadata/" + kUuid + "-m0.avro", "metadata/" + kUuid + ".metadata.json",

@@ -119,6 +119,40 @@ def test_writers_that_share_no_ring_lose_nothing(bucket):
     assert ids(datashard.load_table("t")) == sorted(1000 * n + k for n in range(3) for k in range(15))
 
 
+def from_another_host(number: int, path: str, count: int, told: multiprocessing.Queue) -> None:
+    """Processes with different umasks share no ring, as if each had a host to itself."""
+    os.umask(number)
+    table = datashard.load_table(path)
+    for row in range(count):
+        table.append_records([{"id": 1000 * number + row}])
+    told.put(table.metrics())
+
+
+@pytest.mark.parametrize("across_hosts", ["auto", "off"])
+def test_hosts_that_race_lose_nothing(bucket, across_hosts):
+    properties = {"datashard.group-commit-across-hosts": across_hosts}
+    datashard.create_table("t", SCHEMA, properties=properties)
+    context = multiprocessing.get_context("spawn")
+    told = context.Queue()
+    hosts = [context.Process(target=from_another_host, args=(n, "t", 20, told)) for n in range(6)]
+    for host in hosts:
+        host.start()
+    metrics = [told.get(timeout=120) for _ in hosts]
+    for host in hosts:
+        host.join()
+        assert host.exitcode == 0
+    table = datashard.load_table("t")
+    assert ids(table) == sorted(1000 * n + k for n in range(6) for k in range(20))
+    handed_over = sum(sums.get("datashard_pending_groups_total", 0) for sums in metrics)
+    assert (handed_over > 0) == (across_hosts == "auto"), "six hosts are a crowd"
+
+
+def test_a_wrong_word_for_group_commit_across_hosts_is_named(bucket):
+    table = datashard.create_table("t", SCHEMA, properties={"datashard.group-commit-across-hosts": "yes"})
+    with pytest.raises(ValueError, match="'yes'; expected 'auto' or 'off'"):
+        table.append_records([{"id": 1}])
+
+
 @pytest.mark.parametrize("fault", ["lose_answer", "error_before", "error_after"])
 def test_answers_that_get_lost_leave_every_row_once(bucket, monkeypatch, fault):
     port = int(bucket.endpoint.rsplit(":", 1)[1])

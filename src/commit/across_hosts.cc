@@ -16,7 +16,7 @@ constexpr std::chrono::microseconds kSliceMax = std::chrono::milliseconds(50);
 
 bool IsSettledIn(const iceberg::TableMetadata& metadata, const PendingGroup& group) {
   const Result<std::optional<Marks>> marks = Marks::Read(metadata, group.ring_id);
-  return marks.ok() && *marks && IsSettled(group, **marks);
+  return marks.ok() && IsSettled(group, marks->value_or(Marks()));
 }
 
 /// Why a wait should end, beside its reason.
@@ -81,9 +81,11 @@ Result<catalog::VersionPtr> AcrossHosts::HandOver(AppendGroup& change, WriteGrou
   DS_RETURN_IF_ERROR(group.Sync());
   const auto round_trip = std::max(outside_.clock.Monotonic() - start, std::chrono::microseconds(1000));
   alive();
+  // In this order: a group is only ever looked for after the version it is added to.
+  DS_ASSIGN_OR_RETURN(base, committer_.Next(base));
+  alive();
   std::vector<PendingPtr> found = Look(base);
   alive();
-  DS_ASSIGN_OR_RETURN(base, committer_.Next(base));
   int64_t before = 0;
   for (const PendingPtr& other : found) {
     if (other->id == own->id) break;
@@ -110,8 +112,7 @@ void AcrossHosts::TakeIn(AppendGroup& change, const catalog::VersionPtr& base, i
   change.TakeIn(Look(base));
 }
 
-void AcrossHosts::After(const AppendGroup& change, const Committed& committed) {
-  if (committed.attempts > settings_.crowded_losses) NoteCrowd();
+void AcrossHosts::After(const AppendGroup& change) {
   {
     std::lock_guard lock(mutex_);
     ++commits_since_look_;

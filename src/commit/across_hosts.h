@@ -44,6 +44,9 @@ class AcrossHosts {
 
   /// Were there many hosts lately?
   bool crowded();
+  void NoteCrowd();
+  /// Races to be lost before that is a crowd.
+  int64_t races_max() const { return settings_.crowded_losses; }
 
   /// Hands `change` over, whose files are in `group`, and waits for its turn, or until another host has committed it. Its ring
   /// was told before (Ring::NoteExposure).
@@ -52,13 +55,11 @@ class AcrossHosts {
                                        const std::function<void()>& alive);
   /// To be called before each attempt to commit `change` on `base`: gives it the groups of others where that is due.
   void TakeIn(AppendGroup& change, const catalog::VersionPtr& base, int64_t attempt);
-  /// After a commit: what is settled can go, and whether there was a crowd is remembered.
-  void After(const AppendGroup& change, const Committed& committed);
+  /// After a commit: what is settled can go.
+  void After(const AppendGroup& change);
 
  private:
   std::vector<PendingPtr> Look(const catalog::VersionPtr& base);
-  std::chrono::microseconds TurnOf(const AppendGroup& change, const std::string& own_id) const;
-  void NoteCrowd();
   bool IsTimeToLook();
   void RemoveSettled();
 

@@ -146,7 +146,7 @@ Status AppendGroup::Apply(Draft& draft) {
   NoteSettled(rings);
   const bool raised = std::ranges::any_of(rings, [](const auto& ring) { return ring.second.raised; });
   if (!raised) return {};
-  const int64_t now_ms = ToMillis(draft.now);
+  const int64_t now_ms = NextMarksTime(draft.metadata, ToMillis(draft.now));
   ForgetSilentRings(draft.metadata, now_ms);
   for (const auto& [ring_id, ring] : rings) {
     if (ring.raised) ring.marks.Write(draft.metadata, ring_id, now_ms);
@@ -276,7 +276,7 @@ Result<PendingPtr> AppendGroup::HandOver(const catalog::Version& base) {
   Rings rings;
   answers_.assign(items_.size(), {});
   DS_RETURN_IF_ERROR(ReadOwnMarks(base.metadata, rings));
-  if (!has_marks_ || spec == nullptr) return PendingPtr();
+  if (spec == nullptr) return PendingPtr();
   Sorted sorted = Sort(draft, rings);
   const auto unseen = [&](size_t i) { return items_[i].slot < 0; };
   std::erase_if(sorted.plain, unseen);
@@ -309,6 +309,7 @@ Result<PendingPtr> AppendGroup::HandOver(const catalog::Version& base) {
   if (group.parts.empty()) return PendingPtr();
   DS_ASSIGN_OR_RETURN(const Bytes body, EncodePending(group));
   for (auto& [run, file] : written_) file.handed_over = true;
+  ids_.clear();  // another commit begins, whose files have names of their own
   handed_over_ = std::make_shared<const PendingGroup>(std::move(group));
   DS_RETURN_IF_ERROR(group_.Put(handed_over_->key(), body));
   return handed_over_;
@@ -334,11 +335,11 @@ void AppendGroup::ReadMarksOfOthers(const iceberg::TableMetadata& metadata, Ring
   for (const PendingPtr& group : others_) {
     if (rings.contains(group->ring_id)) continue;
     Result<std::optional<Marks>> known = Marks::Read(metadata, group->ring_id);
-    if (known.ok() && *known) rings[group->ring_id].marks = **std::move(known);
+    if (known.ok()) rings[group->ring_id].marks = (*std::move(known)).value_or(Marks());
   }
 }
 
-/// Without marks of its ring a part may be in the table and forgotten; with some of its members marked it is, or must not be.
+/// With some of its members marked a part is in the table, or must never be.
 bool AppendGroup::IsWanted(const PendingGroup& group, const PendingPart& part, const Rings& rings, const Draft& draft) const {
   const auto ring = rings.find(group.ring_id);
   if (ring == rings.end() || (handed_over_ != nullptr && group.id == handed_over_->id)) return false;

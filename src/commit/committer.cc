@@ -200,7 +200,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
     if (!draft.changed) {
       if (guess && !draft.settled) continue;  // "nothing to do" needs a look
       files.DropAll();
-      return Committed{.version = known, .attempts = attempt};
+      return Committed{.version = known};
     }
     Result<std::vector<NewFile>> archived = ArchiveOverflow(
         *store_, draft.metadata, {.now = draft.now, .random = outside_.random, .log = outside_.log});
@@ -226,8 +226,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
       watch.Lap("datashard_commit_hint_seconds");
       outside_.metrics.Add("datashard_commits_total", 1);
       if (attempt > 1) files.DropUnused(draft.files);
-      Committed committed{
-          .version = std::move(prepared->version), .metadata_body = std::move(prepared->body), .attempts = attempt};
+      Committed committed{.version = std::move(prepared->version), .metadata_body = std::move(prepared->body)};
       if (const Snapshot* current = committed.version->metadata.current_snapshot()) {
         RememberManifests(current->manifest_list, std::move(draft.manifests));
         for (NewFile& file : draft.files) {
@@ -239,6 +238,10 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
 
     files.DropBound();
     outside_.metrics.Add("datashard_commit_conflicts_total", 1);
+    if (attempt == options.races_max) {
+      files.DropAll();
+      return Committed{};
+    }
     if (until.interrupted) {
       if (Status go_on = until.interrupted(); !go_on.ok()) return give_up(std::move(go_on).error());
     }

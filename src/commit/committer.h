@@ -55,6 +55,8 @@ struct CommitOptions {
   bool known_is_newest = false;
   /// Looked at between attempts; then nothing is published. None: the table's time-out.
   std::optional<Until> until = {};
+  /// After so many lost races nothing is published, and Committed::version is null. 0: no limit.
+  int64_t races_max = 0;
   /// Called before the change is applied to `base`, in every attempt (the first is 1).
   std::function<void(const catalog::VersionPtr& base, int64_t attempt)> before_plan = {};
   /// Called before every attempt and while foreign writers are waited for, every ForeignWriters::kLookMax at least.
@@ -63,11 +65,10 @@ struct CommitOptions {
 
 /// What a commit has published.
 struct Committed {
-  catalog::VersionPtr version;
+  catalog::VersionPtr version;  ///< null only after CommitOptions::races_max
   /// Its bytes and those of its manifest list; empty where the change had nothing to publish.
   Bytes metadata_body;
   Bytes list_body;
-  int64_t attempts = 0;
 };
 
 class Committer {

@@ -107,6 +107,7 @@ Result<Appended> GroupCommitter::Append(const ring::Label& label, const Bytes& p
     if (lead) {
       Result<Appended> led = Lead(*ring, *lead, known, &own, until);
       lead.reset();
+      if (led.ok() && led->crowded) continue;
       if (led.ok()) committer_.Tidy(led->reply.version);
       // The ring is no good any more, but these rows were never in it.
       if (led.ok() || led.kind() != ErrorKind::kFenced) return led;
@@ -330,14 +331,23 @@ Result<Committed> GroupCommitter::Publish(AppendGroup& change, ring::Ring& ring,
   BaseGuess base = GuessBase(ring, known);
   CommitOptions options{.known_is_newest = base.is_newest, .until = until, .alive = [&] { lead.ShowLife(); }};
   if (across_hosts_ == nullptr) return committer_.Commit(change, base.version, group, options);
-  if (across_hosts_->crowded()) {
-    ring.NoteExposure();
-    DS_ASSIGN_OR_RETURN(base.version, across_hosts_->HandOver(change, group, base.version, until, options.alive));
-    options.known_is_newest = options.known_is_newest || change.handed_over();
-  }
   options.before_plan = [&](const catalog::VersionPtr& on, int64_t attempt) { across_hosts_->TakeIn(change, on, attempt); };
+  if (!across_hosts_->crowded()) {
+    options.races_max = across_hosts_->races_max();
+    DS_ASSIGN_OR_RETURN(Committed raced, committer_.Commit(change, base.version, group, options));
+    if (raced.version != nullptr) {
+      across_hosts_->After(change);
+      return raced;
+    }
+    across_hosts_->NoteCrowd();
+    if (std::ranges::any_of(change.items(), [](const ring::Submission& item) { return item.slot == kNoSlot; })) return raced;
+    options.races_max = 0;
+  }
+  ring.NoteExposure();
+  DS_ASSIGN_OR_RETURN(base.version, across_hosts_->HandOver(change, group, base.version, until, options.alive));
+  options.known_is_newest = options.known_is_newest || change.handed_over();
   DS_ASSIGN_OR_RETURN(Committed committed, committer_.Commit(change, base.version, group, options));
-  across_hosts_->After(change, committed);
+  across_hosts_->After(change);
   return committed;
 }
 
@@ -368,6 +378,10 @@ Result<Appended> GroupCommitter::Lead(ring::Ring& ring, ring::Leadership& lead, 
       if (item.slot != kNoSlot) lead.Answer(item, unknown ? ring::SlotState::kUnknown : ring::SlotState::kRetry);
     }
     return std::move(committed).error();
+  }
+  if (committed->version == nullptr) {  // what waits in slots still does
+    change.DropAll();
+    return Appended{.crowded = true};
   }
   Leave(&ring, *committed, change.has_marks());
   Result<Appended> own_outcome = Appended{.reply = {.version = committed->version->number}};

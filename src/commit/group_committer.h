@@ -57,7 +57,8 @@ struct HeldChores {
 /// What became of a submitted append.
 struct Appended {
   bool replan = false;         ///< nothing was committed: the schema is another one now
-  bool marked_before = false;  ///< a version had it already; then only the version of the reply is known
+  bool marked_before = false;  ///< a version had it already; then only the version of the reply may be known
+  bool crowded = false;        ///< nothing was committed: hosts are many, and it is to be submitted in a slot
   ring::Reply reply;
 };
 

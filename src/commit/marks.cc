@@ -46,14 +46,26 @@ std::optional<std::pair<int64_t, Marks::BySlot>> Marks::Parse(std::string_view t
   return std::pair(*time_ms, std::move(marks));
 }
 
-// Stamps ahead of the clock (of a host whose clock is) count as new.
-void ForgetSilentRings(iceberg::TableMetadata& metadata, int64_t now_ms) {
-  std::vector<std::pair<int64_t, std::string>> rings;  // by the time of their last commit
+/// The rings with marks in `metadata` and when they got their last, the most silent first.
+std::vector<std::pair<int64_t, std::string>> Marks::ByTime(const iceberg::TableMetadata& metadata) {
+  std::vector<std::pair<int64_t, std::string>> rings;
   for (auto it = metadata.properties.lower_bound(std::string(kPrefix));
        it != metadata.properties.end() && it->first.starts_with(kPrefix); ++it) {
-    if (const auto parsed = Marks::Parse(it->second)) rings.emplace_back(parsed->first, it->first);
+    if (const auto parsed = Parse(it->second)) rings.emplace_back(parsed->first, it->first);
   }
   std::sort(rings.begin(), rings.end());
+  return rings;
+}
+
+int64_t NextMarksTime(const iceberg::TableMetadata& metadata, int64_t clock_ms) {
+  const auto rings = Marks::ByTime(metadata);
+  if (rings.empty()) return clock_ms;
+  const int64_t newest = rings.back().first;
+  return std::clamp(clock_ms, newest, newest + kMarksTimeStep.count());
+}
+
+void ForgetSilentRings(iceberg::TableMetadata& metadata, int64_t now_ms) {
+  const auto rings = Marks::ByTime(metadata);
   for (size_t i = 0; i < rings.size(); ++i) {
     const int64_t silence_ms = now_ms - rings[i].first;
     const bool too_many = rings.size() - i > kRingsKept && silence_ms > kRingSilenceMin.count();

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "datashard/result.h"
 #include "iceberg/metadata.h"
@@ -25,7 +26,13 @@ inline constexpr std::chrono::milliseconds kRingSilenceMin = std::chrono::hours(
 /// And this many are never exceeded: every version carries them. As many hosts may append within an hour.
 inline constexpr size_t kRingsMax = 1024;
 
-/// Drops the marks of rings that are silent for too long. `now_ms` by the clock.
+/// So much can the time of marks go on from one version to the next: a clock that is wrong makes nobody silent at once.
+inline constexpr std::chrono::milliseconds kMarksTimeStep = std::chrono::milliseconds(100);
+
+/// The time to stamp marks with that go on top of those in `metadata`: the clock's, but not before theirs, and not more than
+/// kMarksTimeStep after them. So silence is at least as many versions as it is steps long, whatever clocks say.
+int64_t NextMarksTime(const iceberg::TableMetadata& metadata, int64_t clock_ms);
+/// Drops the marks of rings that are silent for too long at `now_ms` (NextMarksTime).
 void ForgetSilentRings(iceberg::TableMetadata& metadata, int64_t now_ms);
 
 class Marks {
@@ -39,7 +46,7 @@ class Marks {
   int64_t SequenceOf(int slot) const;
   /// Never lowers a mark.
   void Raise(int slot, int64_t seq, int64_t sequence_number = 0);
-  /// Puts the marks into `metadata`, stamped with `now_ms` (of the clock).
+  /// Puts the marks into `metadata`, stamped with `now_ms` (NextMarksTime).
   void Write(iceberg::TableMetadata& metadata, std::string_view ring_id, int64_t now_ms) const;
 
   bool operator==(const Marks&) const = default;
@@ -52,6 +59,8 @@ class Marks {
   };
   using BySlot = std::map<int, Mark>;
   static std::optional<std::pair<int64_t, BySlot>> Parse(std::string_view text);
+  static std::vector<std::pair<int64_t, std::string>> ByTime(const iceberg::TableMetadata& metadata);
+  friend int64_t NextMarksTime(const iceberg::TableMetadata& metadata, int64_t clock_ms);
   friend void ForgetSilentRings(iceberg::TableMetadata& metadata, int64_t now_ms);
 
   BySlot marks_;

@@ -99,11 +99,22 @@ TEST_F(MarkedTable, OfMoreRingsThanAVersionMayCarryTheMostSilentAreForgottenAtOn
   EXPECT_FALSE(Knows("r0100"));
 }
 
-TEST_F(MarkedTable, AClockThatIsAheadForgetsNobodyElse) {
-  Write("ahead", kNowMs + 30 * kRingSilenceMax.count());
-  Write("right", kNowMs);
-  EXPECT_TRUE(Knows("ahead"));
+TEST_F(MarkedTable, AWrongClockForgetsNobodyElse) {
+  Write("right", NextMarksTime(metadata, kNowMs));
+  Write("ahead", NextMarksTime(metadata, kNowMs + 30 * kRingSilenceMax.count()));
   EXPECT_TRUE(Knows("right"));
+  Write("behind", NextMarksTime(metadata, kNowMs - 30 * kRingSilenceMax.count()));
+  EXPECT_TRUE(Knows("ahead"));
+  for (int i = 0; i < 40; ++i) Write(fmt::format("r{:02}", i), NextMarksTime(metadata, kNowMs));
+  EXPECT_TRUE(Knows("behind")) << "only those who wrote many versions ago count as silent";
+}
+
+TEST_F(MarkedTable, TheTimeOfMarksNeverFallsAndRisesByASmallStepAtMost) {
+  EXPECT_EQ(NextMarksTime(metadata, kNowMs), kNowMs);
+  Write("a", kNowMs);
+  EXPECT_EQ(NextMarksTime(metadata, kNowMs + 7), kNowMs + 7);
+  EXPECT_EQ(NextMarksTime(metadata, kNowMs - 7), kNowMs);
+  EXPECT_EQ(NextMarksTime(metadata, kNowMs + 7'000), kNowMs + kMarksTimeStep.count());
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ struct PendingPart {
 struct PendingGroup {
   std::string id;  ///< 32 hexadecimal digits, the name of its object
   std::string table_uuid;
-  std::string ring_id;  ///< of a ring whose marks are in the table: without them nobody takes it in
+  std::string ring_id;
   std::vector<PendingPart> parts;
 
   std::string key() const;

@@ -74,7 +74,7 @@ std::vector<PendingPtr> AcrossHosts::Look(const catalog::VersionPtr& base) {
 
 Result<catalog::VersionPtr> AcrossHosts::HandOver(AppendGroup& change, WriteGroup& group, catalog::VersionPtr base,
                                                   const Until& until, const std::function<void()>& alive) {
-  DS_ASSIGN_OR_RETURN(const PendingPtr own, change.HandOver(*base));
+  DS_ASSIGN_OR_RETURN(const PendingPtr own, change.HandOver(*base, outside_.clock.Now()));
   if (own == nullptr) return base;
   outside_.metrics.Add("datashard_pending_groups_total", 1);
   const auto start = outside_.clock.Monotonic();
@@ -86,25 +86,37 @@ Result<catalog::VersionPtr> AcrossHosts::HandOver(AppendGroup& change, WriteGrou
   alive();
   std::vector<PendingPtr> found = Look(base);
   alive();
-  int64_t before = 0;
-  for (const PendingPtr& other : found) {
-    if (other->id == own->id) break;
-    if (!IsSettledIn(base->metadata, *other)) ++before;
-  }
-  const auto turn = outside_.clock.Monotonic() + before * settings_.turn_round_trips * round_trip;
-  while (!IsSettledIn(base->metadata, *own) && outside_.clock.Monotonic() < turn && !IsOver(until, outside_.clock)) {
-    const auto pause = std::chrono::microseconds(
-        static_cast<int64_t>((0.5 + RandomUnit(outside_.random) / 2) * static_cast<double>(round_trip.count())));
-    for (auto left = pause; left.count() > 0; left -= kSliceMax) {
-      outside_.clock.Sleep(std::min(left, kSliceMax));
-      alive();
+  auto may_go = [&, since = outside_.clock.Monotonic(), number = base->number]() mutable {
+    const auto now = outside_.clock.Monotonic();
+    if (base->number != number) {
+      number = base->number;
+      since = now;
     }
+    const int64_t before = std::ranges::count_if(found, [&](const PendingPtr& other) {
+      return other->id < own->id && !IsSettledIn(base->metadata, *other);
+    });
+    return now - since >= before * settings_.turn_round_trips * round_trip || IsSettledIn(base->metadata, *own);
+  };
+  bool waited = false;
+  while (!may_go() && !IsOver(until, outside_.clock)) {
+    waited = true;
+    Pause(round_trip, alive);
     DS_ASSIGN_OR_RETURN(base, committer_.Next(base));
     alive();
   }
-  if (before > 0 && !IsSettledIn(base->metadata, *own)) found = Look(base);
+  if (waited && !IsSettledIn(base->metadata, *own)) found = Look(base);
   change.TakeIn(std::move(found));
   return base;
+}
+
+/// Between a half and one `round_trip`.
+void AcrossHosts::Pause(std::chrono::microseconds round_trip, const std::function<void()>& alive) {
+  auto left = std::chrono::microseconds(
+      static_cast<int64_t>((0.5 + RandomUnit(outside_.random) / 2) * static_cast<double>(round_trip.count())));
+  for (; left.count() > 0; left -= kSliceMax) {
+    outside_.clock.Sleep(std::min(left, kSliceMax));
+    alive();
+  }
 }
 
 void AcrossHosts::TakeIn(AppendGroup& change, const catalog::VersionPtr& base, int64_t attempt) {

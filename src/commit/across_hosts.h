@@ -60,6 +60,7 @@ class AcrossHosts {
 
  private:
   std::vector<PendingPtr> Look(const catalog::VersionPtr& base);
+  void Pause(std::chrono::microseconds round_trip, const std::function<void()>& alive);
   bool IsTimeToLook();
   void RemoveSettled();
 

@@ -269,7 +269,7 @@ Status AppendGroup::AddSnapshot(std::vector<AppendPart> parts, const std::string
   return {};
 }
 
-Result<PendingPtr> AppendGroup::HandOver(const catalog::Version& base) {
+Result<PendingPtr> AppendGroup::HandOver(const catalog::Version& base, Instant now) {
   DS_CHECK(handed_over_ == nullptr);
   const Draft draft{.version = base.number + 1, .root_uri = store_.root_uri(), .metadata = base.metadata};
   const iceberg::PartitionSpec* const spec = base.metadata.FindSpec(base.metadata.default_spec_id);
@@ -282,7 +282,7 @@ Result<PendingPtr> AppendGroup::HandOver(const catalog::Version& base) {
   std::erase_if(sorted.plain, unseen);
   std::erase_if(sorted.transactions, unseen);
 
-  PendingGroup group{.id = RandomHex(random_, 32), .table_uuid = base.metadata.table_uuid, .ring_id = ring_id_};
+  PendingGroup group{.id = NewPendingId(now, random_), .table_uuid = base.metadata.table_uuid, .ring_id = ring_id_};
   const auto add = [&](const WrittenManifest& manifest, const Indexes& members, bool transaction) {
     PendingPart part{.transaction = transaction, .schema_id = base.metadata.current_schema_id, .spec_id = spec->spec_id,
                      .manifest = manifest};

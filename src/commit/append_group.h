@@ -58,7 +58,7 @@ class AppendGroup final : public Change {
   /// Puts the rows of what `base` does not have into the write group, and a pending group that names them, so that any host
   /// can append them; their files are never removed here from then on. Items stay this change's own too.
   /// \return null where nothing can be handed over: no slots, another schema.
-  Result<PendingPtr> HandOver(const catalog::Version& base);
+  Result<PendingPtr> HandOver(const catalog::Version& base, Instant now);
   bool handed_over() const { return handed_over_ != nullptr; }
   /// What other hosts have handed over, for attempts from now on; of what is in the table already nothing is added.
   void TakeIn(std::vector<PendingPtr> groups) { others_ = std::move(groups); }

@@ -77,6 +77,12 @@ bool IsSettled(const PendingGroup& group, const Marks& marks) {
   });
 }
 
+std::string NewPendingId(Instant now, Random& random) {
+  constexpr size_t kTimeDigits = 12;
+  const std::string time = fmt::format("{:012x}", ToMillis(now) & ((int64_t{1} << 48) - 1));
+  return time + RandomHex(random, kIdDigits - kTimeDigits);
+}
+
 bool IsPendingKey(std::string_view key) {
   return key.starts_with(kPendingPrefix) && key.size() == kPendingPrefix.size() + kIdDigits &&
          IsHex(key.substr(kPendingPrefix.size()));
@@ -132,7 +138,6 @@ Result<std::vector<PendingPtr>> PendingGroups::Look(std::string_view table_uuid)
   if (!listed.empty()) {
     DS_ASSIGN_OR_RETURN(const Instant now, StoreTime());
     std::erase_if(listed, [&](const ObjectInfo& object) { return now - object.modified > kPendingAgeMax; });
-    std::ranges::sort(listed, {}, [](const ObjectInfo& object) { return std::pair(object.modified, object.key); });
   }
   std::vector<std::string> unseen;
   for (const ObjectInfo& object : listed) {

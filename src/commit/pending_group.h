@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/outside.h"
+#include "base/random.h"
 #include "commit/append_files.h"
 #include "commit/marks.h"
 #include "datashard/result.h"
@@ -38,7 +40,7 @@ struct PendingPart {
 };
 
 struct PendingGroup {
-  std::string id;  ///< 32 hexadecimal digits, the name of its object
+  std::string id;  ///< NewPendingId, the name of its object
   std::string table_uuid;
   std::string ring_id;
   std::vector<PendingPart> parts;
@@ -49,6 +51,8 @@ using PendingPtr = std::shared_ptr<const PendingGroup>;
 
 /// Is nothing of it left to be added where its ring has these marks? With one member marked a part is in, or must never be.
 bool IsSettled(const PendingGroup& group, const Marks& marks);
+/// 32 hexadecimal digits that sort by time: 12 of milliseconds by the host's clock, then random ones.
+std::string NewPendingId(Instant now, Random& random);
 /// Is it the key of one?
 bool IsPendingKey(std::string_view key);
 Result<Bytes> EncodePending(const PendingGroup& group);
@@ -60,7 +64,7 @@ class PendingGroups {
  public:
   PendingGroups(ObjectStore& store, Outside outside) : store_(store), outside_(outside) {}
 
-  /// Groups of table `table_uuid` that are young enough, those that were put first first. What cannot be read is left out.
+  /// Groups of table `table_uuid` that are young enough, by id: about in the order they were put. What cannot be read is left out.
   /// Cost: a list, and a round trip for all that were not seen before. Errors: of storage.
   Result<std::vector<PendingPtr>> Look(std::string_view table_uuid);
 

@@ -267,7 +267,7 @@ TEST(HostSim, OneVersionServesAllThatHaveHandedOver) {
     groups.push_back(leaders.back()->store->NewWriteGroup());
     changes.push_back(std::make_unique<AppendGroup>(RingOf(host), false, std::vector{Waiting(host, 0, 1)}, *leaders.back()->store,
                                                     *groups.back(), *bucket.random));
-    ASSERT_OK_AND_ASSIGN(const commit::PendingPtr pending, changes.back()->HandOver(*leaders.back()->base));
+    ASSERT_OK_AND_ASSIGN(const commit::PendingPtr pending, changes.back()->HandOver(*leaders.back()->base, bucket.clock.Now()));
     ASSERT_NE(pending, nullptr);
     ASSERT_THAT(groups.back()->Sync(), IsOk());
   }

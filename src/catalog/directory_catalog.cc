@@ -39,6 +39,19 @@ Error OutcomeOpen(Error error, const std::string& root_uri, const std::string& k
                        "the table again", root_uri, key, error.ToString());
 }
 
+/// The numbers to be looked at together, given that `known` is there and `missing` is not (0: nothing is known to be missing).
+std::vector<int64_t> NextLooks(int64_t known, int64_t missing) {
+  constexpr int64_t kLooksMax = 12;
+  std::vector<int64_t> looks;
+  if (missing == 0) {
+    for (const int64_t ahead : {1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 512, 4096}) looks.push_back(known + ahead);
+    return looks;
+  }
+  const int64_t step = std::max<int64_t>(1, (missing - known) / (kLooksMax + 1));
+  for (int64_t number = known + step; number < missing; number += step) looks.push_back(number);
+  return looks;
+}
+
 }  // namespace
 
 DirectoryCatalog::DirectoryCatalog(std::shared_ptr<ObjectStore> store, Outside outside, VersionLimits limits)
@@ -55,7 +68,28 @@ Result<bool> DirectoryCatalog::Exists(int64_t number) const {
   return info.has_value();
 }
 
+/// Few round trips instead of few looks: the next number alone, which mostly is all, then a dozen at a time.
+Result<int64_t> DirectoryCatalog::RemoteHeadFrom(int64_t number) const {
+  int64_t known = number;
+  int64_t missing = 0;
+  for (std::vector<int64_t> looks = {number + 1}; missing != known + 1; looks = NextLooks(known, missing)) {
+    std::vector<std::string> keys;
+    for (const int64_t look : looks) keys.push_back(VersionKey(look));
+    const std::vector<Result<ObjectInfo>> found = store_->HeadMany(keys);
+    for (size_t i = 0; i < looks.size(); ++i) {
+      if (!found[i].ok() && found[i].kind() != ErrorKind::kNotFound) return found[i].error();
+      if (!found[i].ok()) {
+        missing = looks[i];
+        break;
+      }
+      known = looks[i];
+    }
+  }
+  return known;
+}
+
 Result<int64_t> DirectoryCatalog::HeadFrom(int64_t number) const {
+  if (remote_ && !gzip_seen_) return RemoteHeadFrom(number);
   int64_t known = number;
   for (int64_t step = 0; step < kLinearLooks; ++step) {
     DS_ASSIGN_OR_RETURN(const bool exists, Exists(known + 1));

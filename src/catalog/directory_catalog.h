@@ -98,6 +98,7 @@ class DirectoryCatalog {
   Result<std::optional<ObjectInfo>> Find(int64_t number) const;
   Result<bool> Exists(int64_t number) const;
   Result<int64_t> HeadFrom(int64_t number) const;
+  Result<int64_t> RemoteHeadFrom(int64_t number) const;
   Result<std::optional<int64_t>> HeadByList() const;
   bool GoesOnFrom(int64_t before_gap, int64_t after_gap) const;
   Result<VersionPtr> Read(int64_t number, Spellings spellings = Spellings::kBoth) const;

@@ -52,24 +52,30 @@ bool AcrossHosts::IsTimeToLook() {
   return commits_since_look_ >= settings_.look_every && outside_.clock.Monotonic() - looked_ >= settings_.look_pause;
 }
 
-/// The groups that are not in `base` yet. Without them a commit is merely less of a help to others.
-std::vector<PendingPtr> AcrossHosts::Look(const catalog::VersionPtr& base) {
-  std::lock_guard look_lock(look_mutex_);
-  outside_.metrics.Add("datashard_pending_looks_total", 1);
-  Result<std::vector<PendingPtr>> found = pending_.Look(base->metadata.table_uuid);
-  if (!found.ok()) {
-    outside_.metrics.Add("datashard_pending_looks_failed_total", 1);
+/// None where they cannot be listed: then a commit is merely less of a help to others.
+std::vector<std::string> AcrossHosts::List() {
+  std::lock_guard pending_lock(pending_mutex_);
+  outside_.metrics.Add("datashard_pending_lists_total", 1);
+  Result<std::vector<std::string>> ids = pending_.List();
+  if (!ids.ok()) {
+    outside_.metrics.Add("datashard_pending_lists_failed_total", 1);
     return {};
   }
-  const auto waiting = static_cast<size_t>(
-      std::ranges::count_if(*found, [&](const PendingPtr& group) { return !IsSettledIn(base->metadata, *group); }));
-  if (waiting >= settings_.crowded_groups) NoteCrowd();
+  if (ids->size() >= settings_.crowded_groups) NoteCrowd();
+  return *std::move(ids);
+}
+
+std::vector<PendingPtr> AcrossHosts::Read(const std::vector<std::string>& ids, const catalog::VersionPtr& base) {
+  std::lock_guard pending_lock(pending_mutex_);
+  std::vector<PendingPtr> groups = pending_.Read(ids, base->metadata.table_uuid);
+  const bool waiting = std::ranges::any_of(groups, [&](const PendingPtr& group) {
+    return !IsSettledIn(base->metadata, *group);
+  });
   std::lock_guard lock(mutex_);
-  looked_ = outside_.clock.Monotonic();
   // Where one waits it will be there again: the next commit looks too.
-  commits_since_look_ = waiting > 0 ? settings_.look_every : 0;
-  if (waiting > 0) looked_ -= settings_.look_pause;
-  return *std::move(found);
+  commits_since_look_ = waiting ? settings_.look_every : 0;
+  looked_ = outside_.clock.Monotonic() - (waiting ? settings_.look_pause : std::chrono::microseconds(0));
+  return groups;
 }
 
 Result<catalog::VersionPtr> AcrossHosts::HandOver(AppendGroup& change, WriteGroup& group, catalog::VersionPtr base,
@@ -84,28 +90,22 @@ Result<catalog::VersionPtr> AcrossHosts::HandOver(AppendGroup& change, WriteGrou
   // In this order: a group is only ever looked for after the version it is added to.
   DS_ASSIGN_OR_RETURN(base, committer_.Next(base));
   alive();
-  std::vector<PendingPtr> found = Look(base);
-  alive();
-  auto may_go = [&, since = outside_.clock.Monotonic(), number = base->number]() mutable {
-    const auto now = outside_.clock.Monotonic();
-    if (base->number != number) {
-      number = base->number;
-      since = now;
-    }
-    const int64_t before = std::ranges::count_if(found, [&](const PendingPtr& other) {
-      return other->id < own->id && !IsSettledIn(base->metadata, *other);
-    });
-    return now - since >= before * settings_.turn_round_trips * round_trip || IsSettledIn(base->metadata, *own);
+  std::vector<std::string> ids = List();
+  auto since = outside_.clock.Monotonic();
+  const auto is_our_turn = [&] {
+    const auto before = std::ranges::count_if(ids, [&](const std::string& id) { return id < own->id; });
+    return outside_.clock.Monotonic() - since >= before * settings_.turn_round_trips * round_trip;
   };
-  bool waited = false;
-  while (!may_go() && !IsOver(until, outside_.clock)) {
-    waited = true;
+  while (!IsSettledIn(base->metadata, *own) && !is_our_turn() && !IsOver(until, outside_.clock)) {
     Pause(round_trip, alive);
+    const int64_t number = base->number;
     DS_ASSIGN_OR_RETURN(base, committer_.Next(base));
     alive();
+    if (base->number == number) continue;
+    if (!IsSettledIn(base->metadata, *own)) ids = List();
+    since = outside_.clock.Monotonic();
   }
-  if (waited && !IsSettledIn(base->metadata, *own)) found = Look(base);
-  change.TakeIn(std::move(found));
+  if (!IsSettledIn(base->metadata, *own)) change.TakeIn(Read(ids, base));
   return base;
 }
 
@@ -120,8 +120,8 @@ void AcrossHosts::Pause(std::chrono::microseconds round_trip, const std::functio
 }
 
 void AcrossHosts::TakeIn(AppendGroup& change, const catalog::VersionPtr& base, int64_t attempt) {
-  if (attempt == 1 && (change.handed_over() || (!crowded() && !IsTimeToLook()))) return;
-  change.TakeIn(Look(base));
+  if (attempt == 1 && (change.handed_over() != nullptr || (!crowded() && !IsTimeToLook()))) return;
+  change.TakeIn(Read(List(), base));
 }
 
 void AcrossHosts::After(const AppendGroup& change) {
@@ -129,6 +129,7 @@ void AcrossHosts::After(const AppendGroup& change) {
     std::lock_guard lock(mutex_);
     ++commits_since_look_;
     for (const PendingPtr& group : change.settled()) settled_.push_back(group->key());
+    if (change.handed_over() != nullptr) settled_.push_back(change.handed_over()->key());
     if (settled_.empty()) return;
   }
   remover_.Wake();

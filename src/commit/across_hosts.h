@@ -25,8 +25,8 @@ Result<bool> MayMeetOtherHosts(const iceberg::TableMetadata& metadata);
 struct AcrossHostsSettings {
   /// A commit that lost this many races says that hosts are many. Two hosts get on better without a meeting.
   int64_t crowded_losses = 2;
-  /// So many groups of others do, too.
-  size_t crowded_groups = 3;
+  /// So many groups that wait do, too.
+  size_t crowded_groups = 4;
   /// Once that was seen, for so long.
   std::chrono::microseconds crowded_for = std::chrono::seconds(10);
   /// A host that wins all races never meets those that lose them, so it looks for their groups after so many commits, if they
@@ -55,11 +55,12 @@ class AcrossHosts {
                                        const std::function<void()>& alive);
   /// To be called before each attempt to commit `change` on `base`: gives it the groups of others where that is due.
   void TakeIn(AppendGroup& change, const catalog::VersionPtr& base, int64_t attempt);
-  /// After a commit: what is settled can go.
+  /// After a commit, whatever its outcome: what is settled can go, and what was handed over is not on offer any more.
   void After(const AppendGroup& change);
 
  private:
-  std::vector<PendingPtr> Look(const catalog::VersionPtr& base);
+  std::vector<std::string> List();
+  std::vector<PendingPtr> Read(const std::vector<std::string>& ids, const catalog::VersionPtr& base);
   void Pause(std::chrono::microseconds round_trip, const std::function<void()>& alive);
   bool IsTimeToLook();
   void RemoveSettled();
@@ -72,7 +73,7 @@ class AcrossHosts {
   std::chrono::microseconds crowded_until_{0};
   std::chrono::microseconds looked_{0};
   int64_t commits_since_look_ = 0;
-  std::mutex look_mutex_;  // of pending_; a look takes two round trips
+  std::mutex pending_mutex_;  // held for round trips
   PendingGroups pending_;
   std::vector<std::string> settled_;
   BackgroundThread remover_;  // last, so that it ends first

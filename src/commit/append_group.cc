@@ -140,7 +140,7 @@ Status AppendGroup::Apply(Draft& draft) {
   if (!parts.empty()) DS_RETURN_IF_ERROR(AddPlain(std::move(parts), rings, draft));
   DS_RETURN_IF_ERROR(AddTransactions(sorted.transactions, rings, draft));
   // When it was handed over it was not in the base; where it is now, that base was read from storage since, not from the ring.
-  draft.settled = handed_over() && std::ranges::all_of(answers_, [](const Answer& answer) {
+  draft.settled = handed_over_ != nullptr && std::ranges::all_of(answers_, [](const Answer& answer) {
     return answer.outcome == Outcome::kCommitted;
   });
   NoteSettled(rings);
@@ -351,13 +351,10 @@ bool AppendGroup::IsWanted(const PendingGroup& group, const PendingPart& part, c
 }
 
 void AppendGroup::NoteSettled(const Rings& rings) {
-  const auto is_settled = [&](const PendingGroup& group) {
-    const auto ring = rings.find(group.ring_id);
-    return ring != rings.end() && IsSettled(group, ring->second.marks);
-  };
-  std::ranges::copy_if(others_, std::back_inserter(settled_), [&](const PendingPtr& group) { return is_settled(*group); });
-  const auto is_own = [&](const PendingPtr& group) { return group->id == handed_over_->id; };
-  if (handed_over_ && is_settled(*handed_over_) && std::ranges::none_of(settled_, is_own)) settled_.push_back(handed_over_);
+  std::ranges::copy_if(others_, std::back_inserter(settled_), [&](const PendingPtr& group) {
+    const auto ring = rings.find(group->ring_id);
+    return ring != rings.end() && IsSettled(*group, ring->second.marks);
+  });
 }
 
 void AppendGroup::Drop(bool unused_only) {

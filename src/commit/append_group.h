@@ -59,10 +59,11 @@ class AppendGroup final : public Change {
   /// can append them; their files are never removed here from then on. Items stay this change's own too.
   /// \return null where nothing can be handed over: no slots, another schema.
   Result<PendingPtr> HandOver(const catalog::Version& base, Instant now);
-  bool handed_over() const { return handed_over_ != nullptr; }
+  /// What HandOver has put; null before.
+  const PendingPtr& handed_over() const { return handed_over_; }
   /// What other hosts have handed over, for attempts from now on; of what is in the table already nothing is added.
   void TakeIn(std::vector<PendingPtr> groups) { others_ = std::move(groups); }
-  /// Groups, its own too, of which nothing is left to be added after the last attempt.
+  /// Groups of others of which nothing is left to be added after the last attempt.
   const std::vector<PendingPtr>& settled() const { return settled_; }
 
   const std::vector<ring::Submission>& items() const { return items_; }

@@ -103,15 +103,9 @@ Result<Appended> GroupCommitter::Append(const ring::Label& label, const Bytes& p
   for (bool look = true;; look = ring->MayHaveRoom(payload_bytes)) {
     // Who gets the lead at once never shows its rows to others, and so needs no mark: a writer on its own leaves none. In a
     // crowd of hosts they will be shown.
-    std::optional<ring::Leadership> lead = look && IsCrowded() ? std::nullopt : ring->TryLead();
-    if (lead) {
-      Result<Appended> led = Lead(*ring, *lead, known, &own, until);
-      lead.reset();
-      if (led.ok() && led->crowded) continue;
-      if (led.ok()) committer_.Tidy(led->reply.version);
-      // The ring is no good any more, but these rows were never in it.
-      if (led.ok() || led.kind() != ErrorKind::kFenced) return led;
-      return PublishAlone(nullptr, std::move(own), known, until);
+    if (!look || !IsCrowded()) {
+      DS_ASSIGN_OR_RETURN(const std::optional<Appended> led, TryLeadWith(*ring, own, known, until));
+      if (led) return *led;
     }
     if (look) {
       Result<ring::Slot> slot = ring->Acquire(payload_bytes);
@@ -123,6 +117,32 @@ Result<Appended> GroupCommitter::Append(const ring::Label& label, const Bytes& p
     const bool late = outside_.clock.Monotonic() >= until.deadline;
     if (ring->closed() || late || !room.GoOn()) return PublishAlone(ring.get(), std::move(own), known, until);
   }
+}
+
+Result<std::optional<Appended>> GroupCommitter::TryLeadWith(ring::Ring& ring, const ring::Submission& own,
+                                                            const catalog::VersionPtr& known, const Until& until) {
+  std::optional<ring::Leadership> lead = ring.TryLead();
+  if (!lead) return std::optional<Appended>();
+  Result<Appended> led = Lead(ring, *lead, known, &own, until);
+  lead.reset();
+  // The ring is no good any more, but these rows were never in it.
+  if (!led.ok() && led.kind() == ErrorKind::kFenced) led = PublishAlone(nullptr, own, known, until);
+  if (!led.ok()) return std::move(led).error();
+  if (led->crowded) return std::optional<Appended>();
+  committer_.Tidy(led->reply.version);
+  return std::optional(*led);
+}
+
+Result<std::optional<Appended>> GroupCommitter::TryAppend(const ring::Label& label, const Bytes& payload,
+                                                          const catalog::VersionPtr& known, const Until& until) {
+  const ring::Submission own{.slot = kNoSlot, .label = label, .payload = payload};
+  const RingPtr ring = UsableRing();
+  if (ring == nullptr) {
+    DS_ASSIGN_OR_RETURN(const Appended alone, PublishAlone(nullptr, own, known, until));
+    return std::optional(alone);
+  }
+  if (IsCrowded()) return std::optional<Appended>();
+  return TryLeadWith(*ring, own, known, until);
 }
 
 Result<Appended> GroupCommitter::AppendThrough(ring::Ring& ring, ring::Slot& slot, const ring::Label& label,
@@ -345,8 +365,8 @@ Result<Committed> GroupCommitter::Publish(AppendGroup& change, ring::Ring& ring,
   }
   ring.NoteExposure();
   DS_ASSIGN_OR_RETURN(base.version, across_hosts_->HandOver(change, group, base.version, until, options.alive));
-  options.known_is_newest = options.known_is_newest || change.handed_over();
-  DS_ASSIGN_OR_RETURN(Committed committed, committer_.Commit(change, base.version, group, options));
+  options.known_is_newest = options.known_is_newest || change.handed_over() != nullptr;
+  Result<Committed> committed = committer_.Commit(change, base.version, group, options);
   across_hosts_->After(change);
   return committed;
 }

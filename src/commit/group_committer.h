@@ -77,6 +77,11 @@ class GroupCommitter {
   /// Errors: as Committer::Commit; kConflict after the time-out.
   Result<Appended> Append(const ring::Label& label, const Bytes& payload, const catalog::VersionPtr& known, const Until& until);
 
+  /// Publishes `payload`, of any size, at once if nobody has the lead and there is no crowd of hosts; otherwise nothing is done
+  /// and nothing returned. Errors: as Append.
+  Result<std::optional<Appended>> TryAppend(const ring::Label& label, const Bytes& payload, const catalog::VersionPtr& known,
+                                            const Until& until);
+
   /// Publishes `change`, whose files are in `group`, at once if nobody has the lead (or beside whoever has it, which costs
   /// both of them races); otherwise nothing is done and nothing returned. Errors: as Committer::Commit.
   Result<std::optional<Committed>> TryCommit(Change& change, const catalog::VersionPtr& known, WriteGroup& group,
@@ -94,6 +99,9 @@ class GroupCommitter {
   /// Null where there is none to be had.
   RingPtr UsableRing();
   RingPtr JoinRing() const;
+  /// Leads and publishes `own`, which is in no slot, with what waits. Nothing where another leads, or to be put in a slot.
+  Result<std::optional<Appended>> TryLeadWith(ring::Ring& ring, const ring::Submission& own, const catalog::VersionPtr& known,
+                                              const Until& until);
   Result<Appended> AppendThrough(ring::Ring& ring, ring::Slot& slot, const ring::Label& label, const Bytes& payload,
                                  const catalog::VersionPtr& known, const Until& until);
   /// \param ring  null: none; that of the item's slot, where it has one.

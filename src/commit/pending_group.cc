@@ -130,32 +130,38 @@ Result<Instant> PendingGroups::StoreTime() {
   return now + *ahead_;
 }
 
-Result<std::vector<PendingPtr>> PendingGroups::Look(std::string_view table_uuid) {
+Result<std::vector<std::string>> PendingGroups::List() {
   DS_ASSIGN_OR_RETURN(std::vector<ObjectInfo> listed, store_.List(kPendingPrefix));
   std::erase_if(listed, [](const ObjectInfo& object) { return !IsPendingKey(object.key); });
-  std::map<std::string, PendingPtr> kept;
-  std::vector<PendingPtr> found;
+  std::vector<std::string> ids;
   if (!listed.empty()) {
     DS_ASSIGN_OR_RETURN(const Instant now, StoreTime());
-    std::erase_if(listed, [&](const ObjectInfo& object) { return now - object.modified > kPendingAgeMax; });
+    for (const ObjectInfo& object : listed) {
+      if (now - object.modified <= kPendingAgeMax) ids.push_back(object.key.substr(kPendingPrefix.size()));
+    }
   }
+  std::erase_if(seen_, [&](const auto& seen) { return !std::ranges::binary_search(ids, seen.first); });
+  return ids;
+}
+
+std::vector<PendingPtr> PendingGroups::Read(const std::vector<std::string>& ids, std::string_view table_uuid) {
   std::vector<std::string> unseen;
-  for (const ObjectInfo& object : listed) {
-    if (!seen_.contains(object.key) && unseen.size() < kReadAtOnceMax) unseen.push_back(object.key);
+  for (const std::string& id : ids) {
+    if (!seen_.contains(id) && unseen.size() < kReadAtOnceMax) unseen.push_back(fmt::format("{}{}", kPendingPrefix, id));
   }
   const std::vector<Result<Bytes>> bodies = store_.GetMany(unseen);
   for (size_t i = 0; i < unseen.size(); ++i) {
-    if (!bodies[i].ok()) continue;  // gone, or looked at again next time
-    Result<PendingGroup> group = DecodePending(unseen[i].substr(kPendingPrefix.size()), *bodies[i], unseen[i]);
-    seen_[unseen[i]] = group.ok() ? std::make_shared<const PendingGroup>(*std::move(group)) : nullptr;
+    if (!bodies[i].ok()) continue;  // gone, or read next time
+    const std::string id = unseen[i].substr(kPendingPrefix.size());
+    Result<PendingGroup> group = DecodePending(id, *bodies[i], unseen[i]);
+    seen_[id] = group.ok() ? std::make_shared<const PendingGroup>(*std::move(group)) : nullptr;
   }
-  for (const ObjectInfo& object : listed) {
-    const auto seen = seen_.find(object.key);
-    if (seen == seen_.end()) continue;
-    kept.insert(*seen);
-    if (seen->second != nullptr && seen->second->table_uuid == table_uuid) found.push_back(seen->second);
+  std::vector<PendingPtr> found;
+  for (const std::string& id : ids) {
+    const auto seen = seen_.find(id);
+    if (seen == seen_.end() || seen->second == nullptr || seen->second->table_uuid != table_uuid) continue;
+    found.push_back(seen->second);
   }
-  seen_ = std::move(kept);
   return found;
 }
 

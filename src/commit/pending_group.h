@@ -64,16 +64,17 @@ class PendingGroups {
  public:
   PendingGroups(ObjectStore& store, Outside outside) : store_(store), outside_(outside) {}
 
-  /// Groups of table `table_uuid` that are young enough, by id: about in the order they were put. What cannot be read is left out.
-  /// Cost: a list, and a round trip for all that were not seen before. Errors: of storage.
-  Result<std::vector<PendingPtr>> Look(std::string_view table_uuid);
+  /// The ids of those that are young enough, sorted: about in the order they were put. Cost: a list. Errors: of storage.
+  Result<std::vector<std::string>> List();
+  /// Those of `ids` that are of table `table_uuid` and can be read, in order. Cost: a round trip for all that were not read before.
+  std::vector<PendingPtr> Read(const std::vector<std::string>& ids, std::string_view table_uuid);
 
  private:
   Result<Instant> StoreTime();
 
   ObjectStore& store_;
   const Outside outside_;
-  std::map<std::string, PendingPtr> seen_;  // by key; null: unreadable
+  std::map<std::string, PendingPtr> seen_;  // by id; null: unreadable
   std::optional<std::chrono::microseconds> ahead_;  // the store's clock of ours, as of asked_
   Instant asked_;
 };

@@ -77,9 +77,9 @@ class Pending : public testing::Test {
   void Put(const PendingGroup& group) { ASSERT_THAT(store->PutIfAbsent(group.key(), Encoded(group)), IsOk()); }
   std::vector<char> Look(PendingGroups& groups) {
     std::vector<char> digits;
-    const auto found = groups.Look(Group('0').table_uuid);
-    EXPECT_THAT(found, IsOk());
-    for (const PendingPtr& group : *found) digits.push_back(group->id[0]);
+    const auto ids = groups.List();
+    EXPECT_THAT(ids, IsOk());
+    for (const PendingPtr& group : groups.Read(*ids, Group('0').table_uuid)) digits.push_back(group->id[0]);
     return digits;
   }
 

@@ -186,11 +186,23 @@ Result<GotObject> S3Client::GetEnd(std::string_view key, int64_t size) {
   return got;
 }
 
-Result<ObjectHead> S3Client::Head(std::string_view key) {
-  DS_ASSIGN_OR_RETURN(const Answer answer, exchange_.Send({.operation = Operation::kHead, .key = std::string(key)}));
-  if (answer.not_found()) return Absent(UriOf(key));
-  if (!answer.success()) return ErrorOf(Operation::kHead, UriOf(key), answer);
-  return HeadOf(answer.http);
+std::vector<Result<ObjectHead>> S3Client::HeadAll(std::vector<std::string_view> keys) {
+  std::vector<Call> calls;
+  for (const std::string_view key : keys) calls.push_back({.operation = Operation::kHead, .key = std::string(key)});
+  std::vector<Result<ObjectHead>> heads;
+  for (Result<Answer>& answer : exchange_.SendAll(calls)) {
+    const std::string uri = UriOf(keys[heads.size()]);
+    if (!answer.ok()) {
+      heads.push_back(std::move(answer).error());
+    } else if (answer->not_found()) {
+      heads.push_back(Absent(uri));
+    } else if (!answer->success()) {
+      heads.push_back(ErrorOf(Operation::kHead, uri, *answer));
+    } else {
+      heads.push_back(HeadOf(answer->http));
+    }
+  }
+  return heads;
 }
 
 Result<std::vector<ListedObject>> S3Client::List(std::string_view prefix) {

@@ -63,7 +63,9 @@ class S3Client {
                                            const std::string& if_match);
   /// The last `size` > 0 bytes, or all of a smaller object.
   Result<GotObject> GetEnd(std::string_view key, int64_t size);
-  Result<ObjectHead> Head(std::string_view key);
+  Result<ObjectHead> Head(std::string_view key) { return std::move(HeadAll({key}).front()); }
+  /// The same for many at once, in the order of the keys.
+  std::vector<Result<ObjectHead>> HeadAll(std::vector<std::string_view> keys);
 
   /// Everything whose key starts with `prefix`, in byte order of the keys; a request for each 1,000.
   Result<std::vector<ListedObject>> List(std::string_view prefix);

@@ -132,7 +132,23 @@ class S3Store final : public ObjectStore {
   Result<ObjectInfo> Head(std::string_view key) override {
     DS_RETURN_IF_ERROR(CheckObjectKey(key));
     DS_ASSIGN_OR_RETURN(const ObjectHead head, client_.Head(FullKey(key)));
-    return ObjectInfo{.key = std::string(key), .size_bytes = head.size_bytes, .modified = head.modified};
+    return InfoOf(key, head);
+  }
+  std::vector<Result<ObjectInfo>> HeadMany(std::span<const std::string> keys) override {
+    std::vector<std::string> full_keys;
+    for (const std::string& key : keys) {
+      if (!CheckObjectKey(key).ok()) return ObjectStore::HeadMany(keys);  // one by one, to tell which
+      full_keys.push_back(FullKey(key));
+    }
+    std::vector<Result<ObjectInfo>> found;
+    for (Result<ObjectHead>& head : client_.HeadAll({full_keys.begin(), full_keys.end()})) {
+      if (head.ok()) {
+        found.push_back(InfoOf(keys[found.size()], *head));
+      } else {
+        found.push_back(std::move(head).error());
+      }
+    }
+    return found;
   }
   Result<std::vector<ObjectInfo>> List(std::string_view prefix) override {
     DS_RETURN_IF_ERROR(CheckListPrefix(prefix));
@@ -162,6 +178,9 @@ class S3Store final : public ObjectStore {
   Result<Instant> ServerTime() override { return client_.ServerTime(); }
 
  private:
+  static ObjectInfo InfoOf(std::string_view key, const ObjectHead& head) {
+    return {.key = std::string(key), .size_bytes = head.size_bytes, .modified = head.modified};
+  }
   std::string FullKey(std::string_view key) const { return prefix_ + std::string(key); }
 
   const std::shared_ptr<HttpClient> http_;

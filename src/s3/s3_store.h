@@ -27,7 +27,7 @@ struct S3StoreSettings {
 };
 
 /// No request is made here. Costs in requests: Get, GetRange, Head, Replace, DropBody, Delete, PutIfAbsent, Publish, StillNamed,
-/// ServerTime: one; OpenReader: one, which brings the last 64 KiB too; List: one for each 1,000 objects; GetMany: one for each, all at once; a group: one
+/// ServerTime: one; OpenReader: one, which brings the last 64 KiB too; List: one for each 1,000 objects; GetMany, HeadMany: one for each, all at once; a group: one
 /// round trip at Sync for all it was given, and objects above 32 MiB in parts. The first Sync or exclusive put of a
 /// store also probes (see Exclusive): one request, beside the others.
 /// A name another process took meanwhile is told by Sync. Error: kInvalidArgument: settings that name no place.

@@ -103,6 +103,9 @@ struct Leader {
       bucket.waiting[host].erase(slot);
     }
     change.DropUnused();
+    if (change.handed_over() && bucket.Below(2) == 0) {
+      EXPECT_THAT(bucket.memory->Delete(change.handed_over()->key()), IsOk());
+    }
     for (const commit::PendingPtr& settled : change.settled()) {
       if (bucket.Below(2) != 0) continue;
       EXPECT_THAT(bucket.memory->Delete(settled->key()), IsOk());

@@ -161,6 +161,15 @@ class Metered final : public ObjectStore {
   Status DeleteMany(std::span<const std::string> keys) override {
     return meter_.Run("delete_many", [&] { return base_->DeleteMany(keys); });
   }
+  std::vector<Result<ObjectInfo>> HeadMany(std::span<const std::string> keys) override {
+    std::vector<Result<ObjectInfo>> found;
+    const Status counted = meter_.Run("head_many", [&] {
+      found = base_->HeadMany(keys);
+      return Status();
+    });
+    static_cast<void>(counted);
+    return found;
+  }
   std::vector<Result<Bytes>> GetMany(std::span<const std::string> keys) override {
     std::vector<Result<Bytes>> got;
     const Status counted = meter_.Run(

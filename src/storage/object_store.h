@@ -158,6 +158,12 @@ class ObjectStore {
   virtual Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) = 0;
   /// Errors: kNotFound (also for a directory).
   virtual Result<ObjectInfo> Head(std::string_view key) = 0;
+  /// Head of many, in the order of the keys; a bucket is asked for all at once.
+  virtual std::vector<Result<ObjectInfo>> HeadMany(std::span<const std::string> keys) {
+    std::vector<Result<ObjectInfo>> found;
+    for (const std::string& key : keys) found.push_back(Head(key));
+    return found;
+  }
   /// Every object whose key starts with `prefix` ("" or ending in '/'), in byte order of the keys; none is no error. What
   /// is added or removed meanwhile may or may not be there. A directory that cannot be read fails the call.
   virtual Result<std::vector<ObjectInfo>> List(std::string_view prefix) = 0;

@@ -14,6 +14,10 @@
 namespace datashard {
 namespace {
 
+// In a bucket, rows of up to so many bytes stay in memory until their commit sends all its files at once. Larger ones are sent
+// as they come, under a lease.
+constexpr int64_t kHeldBytesMax = 16 << 20;
+
 constexpr std::string_view kGroupCommitProperty = "datashard.group-commit";
 
 CommittedSnapshot FromReply(const ring::Reply& reply) {
@@ -78,25 +82,31 @@ Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, con
   if (!chosen.ok()) return std::move(chosen).error();
   Schema schema = *std::move(chosen);
   DS_ASSIGN_OR_RETURN(const commit::Until until, commit::UntilOf(base->metadata, outside.clock, interrupted));
+  const int64_t held_bytes_max = store->is_remote() ? kHeldBytesMax : ring::kLargePayloadBytes;
 
   for (;;) {
     DS_ASSIGN_OR_RETURN(ArrowStream conformed, data::ConformRows(std::move(rows), schema));
     const bool adopts = commit::IsSchemaless(base->metadata);
     DS_ASSIGN_OR_RETURN(data::EncodedRows encoded,
-                        data::EncodeRows(std::move(conformed), schema, adopts ? 0 : ring::kLargePayloadBytes));
+                        data::EncodeRows(std::move(conformed), schema, adopts ? 0 : held_bytes_max));
     if (encoded.too_large) return AppendAsFile(*std::move(encoded.too_large), std::move(schema), base, until);
     if (encoded.row_count == 0) return std::optional<CommittedSnapshot>();
-    DS_ASSIGN_OR_RETURN(const commit::Appended appended,
-                        group_committer(base).Append(LabelFor(commit::PayloadKind::kRows, base->metadata, encoded.row_count),
-                                                     encoded.bytes, base, until));
-    if (!appended.replan) {
-      MergeLater();
-      return std::optional(FromReply(appended.reply));
+    const ring::Label label = LabelFor(commit::PayloadKind::kRows, base->metadata, encoded.row_count);
+    const ByteView bytes = encoded.bytes;
+    std::optional<commit::Appended> appended;
+    if (static_cast<int64_t>(bytes.size()) <= ring::kLargePayloadBytes) {
+      DS_ASSIGN_OR_RETURN(appended, group_committer(base).Append(label, encoded.bytes, base, until));
+    } else {
+      DS_ASSIGN_OR_RETURN(appended, group_committer(base).TryAppend(label, encoded.bytes, base, until));
     }
+    if (appended && !appended->replan) {
+      MergeLater();
+      return std::optional(FromReply(appended->reply));
+    }
+    DS_ASSIGN_OR_RETURN(rows, data::DecodeRows(std::span(&bytes, 1), schema));
+    if (!appended) return AppendAsFile(std::move(rows), std::move(schema), base, until);
     if (interrupted) DS_RETURN_IF_ERROR(interrupted());
     DS_ASSIGN_OR_RETURN(base, Current());
-    const ByteView bytes = encoded.bytes;
-    DS_ASSIGN_OR_RETURN(rows, data::DecodeRows(std::span(&bytes, 1), schema));
     schema = base->metadata.current_schema();
   }
 }

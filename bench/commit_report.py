@@ -92,16 +92,21 @@ def report(results: dict[int, dict[str, list]], seconds: float) -> str:
     lines = verdicts(results, seconds)
     if lines:
         out += ["The Python figures against the targets:", "", *lines, ""]
-    messages: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    runs: dict[str, list] = collections.defaultdict(list)
     for rows in results.values():
-        for name, runs in rows.items():
-            for run in runs:
-                messages[name] += run.messages
-    raised = [f"- {name}, {count:,} times: `{_one_line(text)}`" for name, counter in messages.items()
-              for text, count in counter.most_common(2)]
-    if raised:
-        out += ["What was raised, most frequent first:", "", *raised]
+        for name, more in rows.items():
+            runs[name] += more
+    out += raised_lines(runs)
     return "\n".join(out).rstrip()
+
+
+def raised_lines(runs: dict[str, list]) -> list[str]:
+    """runs: of each system."""
+    out = []
+    for name, some in runs.items():
+        counter = sum((run.messages for run in some), collections.Counter())
+        out += [f"- {name}, {count:,} times: `{_one_line(text)}`" for text, count in counter.most_common(2)]
+    return ["What was raised, most frequent first:", "", *out] if out else []
 
 
 def _one_line(text: str) -> str:

@@ -86,15 +86,14 @@ def main(arguments: list[str]) -> None:
                 for system in random.Random(f"{repeat}/{writers}").sample(turn, len(turn)):
                     run = bench.run(system, writers)
                     rows.setdefault(system.name, []).append(run)
-                    print(f"repeat {repeat + 1}/{options.repeats}, {writers} writers, {system.name}: "
-                          f"{sum(run.counts) / options.seconds:,.1f}/s, {run.raised} raised, {run.lost} lost, "
-                          f"{run.repeated} repeated", file=sys.stderr, flush=True)
+                    print(f"repeat {repeat + 1}/{options.repeats}, {writers} writers, {system.name}: {run.summary()}",
+                          file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
     ordered = {writers: {s.name: rows[s.name] for s in systems if s.name in rows} for writers, rows in results.items()}
     text = (f"{page.machine()}, {kind}, load {load:.1f} at the start; {options.repeats} runs of {options.seconds:g} s each.\n\n"
-            + commit_report.report(ordered, options.seconds))
+            + commit_report.report(ordered))
     print(text)
     if options.write:
         page.write_section(options.write, "commit", text)

@@ -5,6 +5,7 @@ What a writer does and says stands in commit_worker.py. `commit.py` and `s3.py` 
 
 from __future__ import annotations
 
+import argparse
 import array
 import collections
 import json
@@ -56,6 +57,7 @@ def has_own_hosts() -> bool:
 class Run:
     """What came of one system with one number of writers, once."""
 
+    seconds: float  # how long they appended
     counts: list[int] = field(default_factory=list)  # in-time appends of each writer
     latencies: array.array = field(default_factory=lambda: array.array("d"))  # seconds of each acknowledged append
     raised: int = 0
@@ -64,8 +66,17 @@ class Run:
     repeated: int = 0
     messages: collections.Counter = field(default_factory=collections.Counter)
 
+    def rate(self) -> float:
+        """Commits per second."""
+        return sum(self.counts) / self.seconds
+
+    def summary(self) -> str:
+        return f"{self.rate():,.1f}/s, {self.raised} raised, {self.lost} lost, {self.repeated} repeated"
+
 
 class Bench:
+    """options: interpreters `ours` and `peers`, directory `native` of C++ programs, `seconds` that a run appends."""
+
     def __init__(self, options: argparse.Namespace, scratch: Path):
         self.options = options
         self.scratch = scratch
@@ -86,7 +97,7 @@ class Bench:
         directory.mkdir(parents=True)
         subprocess.run([*self._python(system), "create", str(directory), *system.properties], check=True,
                        env={**os.environ, **place.to_check})
-        run = Run()
+        run = Run(self.options.seconds)
         acknowledged, doubtful = self._write(self._writer(system, directory), writers, home, run, {**os.environ, **place.to_write})
         found = collections.Counter(self._found(system, home, run, {**os.environ, **place.to_check}))
         run.repeated = sum(found.values()) - len(found)

@@ -2,7 +2,7 @@
 
     python bench/run.py s3 --ours .venv/bin/python --peers .cache/venvs/peers/bin/python [--write docs/benchmarks.md]
         [--native build/release/bench/native] [--rtt 0,10,50] [--writers 1,4,12] [--hosts 4,12,100] [--fair 50]
-        [--rounds 8] [--seconds 4] [--fair-seconds 30] [--systems NAME;…] [--directory DIR]
+        [--rounds 6] [--seconds 4] [--long-seconds 20] [--systems NAME;…] [--directory DIR]
 
 One S3 server (dev/s3-server) on loopback, and a proxy that lets it look as far away as --rtt says, for all systems alike. First
 one process of each system and distance appends and reads, in turns. Then many processes append at once (many_writers.py): of
@@ -126,24 +126,30 @@ def written_in(system: System, writers: int) -> System:
     return dataclasses.replace(system, program="commit_table") if writers > PYTHON_HOSTS_MAX else system
 
 
+def long_runs(options: argparse.Namespace) -> argparse.Namespace:
+    return argparse.Namespace(**{**vars(options), "seconds": options.long_seconds})
+
+
 def rates(options: argparse.Namespace, scratch: Path, bucket: Bucket) -> Rates:
-    bench = Bench(options, scratch / "writers")
+    short, long = Bench(options, scratch / "writers"), Bench(long_runs(options), scratch / "crowds")
     found: Rates = {}
     for round_trip, writers, system in turns(options):
+        bench = short if writers <= PYTHON_HOSTS_MAX else long
         run = bench.run(written_in(system, writers), writers, bucket.place(round_trip))
         found.setdefault(round_trip, {}).setdefault(system.name, {})[writers] = run
-        told(f"{round_trip:g} ms, {writers} writers, {system.name}", run, options.seconds)
+        told(f"{round_trip:g} ms, {writers} writers, {system.name}", run)
     return found
 
 
 def fairness(options: argparse.Namespace, scratch: Path, bucket: Bucket) -> dict[str, Run]:
     """Of many hosts, at the shortest distance that is one: further away, a turn of everybody would take minutes."""
-    long = argparse.Namespace(**{**vars(options), "seconds": options.fair_seconds})
-    bench = Bench(long, scratch / "fair")
+    bench = Bench(long_runs(options), scratch / "shares")
+    round_trip = fair_round_trip(options.rtt)
     found = {}
     for system in filter(lambda system: options.fair and options.wants(system.name), HOSTS):
-        found[system.name] = bench.run(written_in(system, options.fair), options.fair, bucket.place(fair_round_trip(options.rtt)))
-        told(f"{options.fair} writers, {system.name}", found[system.name], options.fair_seconds)
+        run = bench.run(written_in(system, options.fair), options.fair, bucket.place(round_trip))
+        found[system.name] = run
+        told(f"{round_trip:g} ms, {options.fair} writers, {system.name}", run)
     return found
 
 
@@ -151,9 +157,8 @@ def fair_round_trip(round_trips: list[float]) -> float:
     return min((one for one in round_trips if one > 0), default=0)
 
 
-def told(what: str, run: Run, seconds: float) -> None:
-    print(f"{what}: {sum(run.counts) / seconds:,.1f}/s, {run.raised} raised, {run.lost} lost, {run.repeated} repeated",
-          file=sys.stderr, flush=True)
+def told(what: str, run: Run) -> None:
+    print(f"{what}: {run.summary()}", file=sys.stderr, flush=True)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -170,9 +175,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--writers", type=numbers(int), default=[1, 4, 12], help="numbers of processes of one host")
     parser.add_argument("--hosts", type=numbers(int), default=[4, 12, 100], help="numbers of hosts with a process each; may be empty")
     parser.add_argument("--fair", type=int, default=50, help="hosts whose shares are compared; 0: none")
-    parser.add_argument("--rounds", type=int, default=8, help="appends and reads of one writer; 0: none")
+    parser.add_argument("--rounds", type=int, default=6, help="appends and reads of one writer; 0: none")
     parser.add_argument("--seconds", type=float, default=4, help="how long many writers append")
-    parser.add_argument("--fair-seconds", type=float, default=30)
+    parser.add_argument("--long-seconds", type=float, default=20, help="the same for more than 12 hosts")
     parser.add_argument("--systems", help="some of: " + "; ".join(system.name for system in ONE_HOST + HOSTS) + " (separated by ;)")
     parser.add_argument("--directory", type=Path, default=Path(tempfile.gettempdir()), help="where the server keeps its objects")
     options = parser.parse_args(arguments)
@@ -220,8 +225,8 @@ def main(arguments: list[str]) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
     text = (f"{page.machine()}, the server's files on {kind}, load {load:.1f} at the start; {options.rounds} rounds, "
-            f"then runs of {options.seconds:g} s each. {far}\n\n"
-            + s3_report.report(times, found, options.seconds, fair, fair_round_trip(options.rtt)))
+            f"then runs of {options.seconds:g} s, or of {options.long_seconds:g} s for more than {PYTHON_HOSTS_MAX} hosts. {far}\n\n"
+            + s3_report.report(times, found, fair, fair_round_trip(options.rtt)))
     print(text)
     if options.write:
         page.write_section(options.write, "s3", text)

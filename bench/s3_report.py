@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from commit_report import OURS, RELEASED, percentiles, raised_lines, rate
+from commit_report import OURS, RELEASED, percentiles, raised_lines
 from many_writers import Run
 
 DELTA = "deltalake"
@@ -24,16 +24,16 @@ RATE_WRITERS, RATE_TIMES = 12, 5              # so many writers reach so many ti
 FAIR_SHARE = 1 / 3                            # of the slowest, of what the one in the middle has
 
 
-def report(times: Latencies, found: Rates, seconds: float, fair: dict[str, Run], fair_round_trip: float) -> str:
-    parts = [latency_table(times), verdicts(times, found, seconds), *(rate_table(*one, seconds) for one in found.items()),
-             gain(found, seconds), fairness(fair, fair_round_trip), accounts(found, fair)]
+def report(times: Latencies, found: Rates, fair: dict[str, Run], fair_round_trip: float) -> str:
+    parts = [latency_table(times), verdicts(times, found), *(rate_table(*one) for one in found.items()),
+             gain(found), fairness(fair, fair_round_trip), accounts(found, fair)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
 def latency_table(times: Latencies) -> list[str]:
     if not times:
         return []
-    names = list(dict.fromkeys(name for row in times.values() for name, _ in row))
+    names = sorted({name for row in times.values() for name, _ in row}, key=_place)
     out = ["**One writer**, milliseconds, minimum / median", "",
            "| case | round trip | " + " | ".join(names) + " | ours in memory | round trips of ours |", "|---|--:|" + "--:|" * (len(names) + 2)]
     for case, row in times.items():
@@ -54,7 +54,7 @@ def round_trips(row: dict, round_trip: float) -> float:
     return longer * 1e3 / round_trip
 
 
-def verdicts(times: Latencies, found: Rates, seconds: float) -> list[str]:
+def verdicts(times: Latencies, found: Rates) -> list[str]:
     out = []
     for case, row in times.items():
         furthest = max(distances(row), default=0)
@@ -65,30 +65,30 @@ def verdicts(times: Latencies, found: Rates, seconds: float) -> list[str]:
     for round_trip, rows in found.items():
         own, other = (rows.get(name, {}).get(RATE_WRITERS) for name in (OURS, RELEASED))
         if own and other and sum(other.counts):
-            times_ = rate([own], seconds) / rate([other], seconds)
+            times_ = own.rate() / other.rate()
             out.append(f"- {RATE_WRITERS} writers at {round_trip:g} ms: {times_:.1f}x the rate of {RELEASED} "
                        f"(target: at least {RATE_TIMES}x) {_word(times_ >= RATE_TIMES)}")
     return ["Against the targets:", "", *out] if out else []
 
 
-def rate_table(round_trip: float, rows: dict[str, dict[int, Run]], seconds: float) -> list[str]:
+def rate_table(round_trip: float, rows: dict[str, dict[int, Run]]) -> list[str]:
     numbers = sorted({writers for runs in rows.values() for writers in runs})
     out = [f"**Many writers, {round_trip:g} ms**: commits per second / median ms of a commit / 99th percentile", "",
            "| system | " + " | ".join(f"{number} writer{'s' if number > 1 else ''}" for number in numbers) + " |",
            "|---|" + "--:|" * len(numbers)]
     for name in sorted(rows, key=_place):
-        out.append(f"| {name} | " + " | ".join(_rate(rows[name].get(number), seconds) for number in numbers) + " |")
+        out.append(f"| {name} | " + " | ".join(_rate(rows[name].get(number)) for number in numbers) + " |")
     return out
 
 
-def gain(found: Rates, seconds: float) -> list[str]:
+def gain(found: Rates) -> list[str]:
     """What commits shared by hosts bring."""
     out = []
     for round_trip, rows in found.items():
         shared, alone = rows.get(HOSTS, {}), rows.get(HOSTS_ALONE, {})
         for writers in sorted(shared.keys() & alone.keys()):
             if sum(alone[writers].counts):
-                times = rate([shared[writers]], seconds) / rate([alone[writers]], seconds)
+                times = shared[writers].rate() / alone[writers].rate()
                 out.append(f"- {writers} hosts at {round_trip:g} ms: {times:.2f}x the rate of hosts that commit each for itself")
     return ["What group commit across hosts brings:", "", *out] if out else []
 
@@ -134,11 +134,11 @@ def _times(seconds: list[float] | None) -> str:
     return f"{min(seconds) * 1e3:.1f} / {statistics.median(seconds) * 1e3:.1f}" if seconds else "–"
 
 
-def _rate(run: Run | None, seconds: float) -> str:
+def _rate(run: Run | None) -> str:
     if run is None:
         return "–"
     median, high = percentiles([run])
-    return f"{rate([run], seconds):,.1f}" + ("" if median == float("inf") else f" / {median * 1e3:,.0f} / {high * 1e3:,.0f}")
+    return f"{run.rate():,.1f}" + ("" if median == float("inf") else f" / {median * 1e3:,.0f} / {high * 1e3:,.0f}")
 
 
 def _place(name: str) -> int:

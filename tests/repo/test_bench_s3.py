@@ -19,7 +19,7 @@ OURS, RELEASED = report.OURS, report.RELEASED
 
 
 def run(*counts: int, latency_ms: float = 100) -> many_writers.Run:
-    return many_writers.Run(counts=list(counts), latencies=array.array("d", [latency_ms / 1e3] * sum(counts)))
+    return many_writers.Run(seconds=2, counts=list(counts), latencies=array.array("d", [latency_ms / 1e3] * sum(counts)))
 
 
 def row(far_ms: float, memory_ms: float = 2) -> dict:
@@ -27,7 +27,7 @@ def row(far_ms: float, memory_ms: float = 2) -> dict:
 
 
 def text_of(times=None, found=None, fair=None) -> str:
-    return report.report(times or {}, found or {}, 2, fair or {}, 10)
+    return report.report(times or {}, found or {}, fair or {}, 10)
 
 
 def test_round_trips_are_what_a_bucket_takes_longer_than_memory():

@@ -2,7 +2,7 @@
 
     python bench/run.py s3 --ours .venv/bin/python --peers .cache/venvs/peers/bin/python [--write docs/benchmarks.md]
         [--native build/release/bench/native] [--rtt 0,10,50] [--writers 1,4,12] [--hosts 4,12,100] [--fair 50]
-        [--rounds 6] [--seconds 4] [--long-seconds 20] [--systems NAME;…] [--directory DIR]
+        [--rounds 6] [--seconds 4] [--long-seconds 30] [--systems NAME;…] [--directory DIR]
 
 One S3 server (dev/s3-server) on loopback, and a proxy that lets it look as far away as --rtt says, for all systems alike. First
 one process of each system and distance appends and reads, in turns. Then many processes append at once (many_writers.py): of
@@ -177,7 +177,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--fair", type=int, default=50, help="hosts whose shares are compared; 0: none")
     parser.add_argument("--rounds", type=int, default=6, help="appends and reads of one writer; 0: none")
     parser.add_argument("--seconds", type=float, default=4, help="how long many writers append")
-    parser.add_argument("--long-seconds", type=float, default=20, help="the same for more than 12 hosts")
+    parser.add_argument("--long-seconds", type=float, default=30, help="the same for more than 12 hosts")
     parser.add_argument("--systems", help="some of: " + "; ".join(system.name for system in ONE_HOST + HOSTS) + " (separated by ;)")
     parser.add_argument("--directory", type=Path, default=Path(tempfile.gettempdir()), help="where the server keeps its objects")
     options = parser.parse_args(arguments)

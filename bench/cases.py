@@ -68,4 +68,13 @@ READ = [
     Case("50,000 rows to dicts", "read_dicts", 50_000, 9, (Target("pyarrow same file", 5),)),
 ]
 
+# In a bucket. Rounds are few: a round trip is long, and little else varies.
+S3 = [
+    Case("append 1 dict", "append_dicts", 1, 6),
+    Case("append 1,000 dicts", "append_dicts", 1_000, 6),
+    Case("append 10,000 dicts", "append_dicts", 10_000, 6),
+    Case("read 50,000 rows", "read_newest", 50_000, 6),
+    Case("open and read 50,000 rows", "open_and_read", 50_000, 6),
+]
+
 BENCHES = {"append": APPEND, "read": READ}

@@ -11,37 +11,18 @@ Ends with status 1 if this project lost or repeated a row, or raised; what other
 from __future__ import annotations
 
 import argparse
-import array
-import collections
-import json
 import os
 import random
-import select
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import commit_report
 import page
-from commit_worker import IDS_PER_WRITER
+from many_writers import Bench, Run, System
 
 HERE = Path(__file__).resolve().parent
-START_SECONDS_MAX = 180  # to open the table and append a first row, beside all others
-END_SECONDS_MAX = 120    # for the append that is under way when the time is over
-
-
-@dataclass(frozen=True)
-class System:
-    name: str
-    module: str           # of systems/commit
-    ours: bool = False    # runs in this project's environment, and a wrong answer is this project's
-    program: str = ""     # the C++ program that writes; empty: the module does
-    writers_max: int = 1_000
-
 
 SYSTEMS = [
     System(commit_report.OURS, "datashard", ours=True),
@@ -56,122 +37,6 @@ SYSTEMS = [
     System("Lance", "lance_format"),
     System("PyIceberg", "iceberg_py"),
 ]
-
-
-@dataclass
-class Run:
-    """What came of one system with one number of writers, once."""
-
-    counts: list[int] = field(default_factory=list)  # in-time appends of each writer
-    latencies: array.array = field(default_factory=lambda: array.array("d"))  # seconds of each acknowledged append
-    raised: int = 0
-    raised_there: int = 0  # raised, and yet the row is in the table
-    lost: int = 0
-    repeated: int = 0
-    messages: collections.Counter = field(default_factory=collections.Counter)
-
-
-class Bench:
-    def __init__(self, options: argparse.Namespace, scratch: Path):
-        self.options = options
-        self.scratch = scratch
-        self.runs = 0
-
-    def _python(self, system: System) -> list[str]:
-        python = self.options.ours if system.ours else self.options.peers
-        return [os.path.abspath(python), str(HERE / "commit_worker.py"), system.module]
-
-    def run(self, system: System, writers: int) -> Run:
-        self.runs += 1
-        home = self.scratch / str(self.runs)
-        place = home / "place"
-        place.mkdir(parents=True)
-        subprocess.run([*self._python(system), "create", str(place)], check=True)
-        if system.program:
-            command = [str(self.options.native / system.program), str(place)]
-        else:
-            command = [*self._python(system), "write", str(place)]
-        run = Run()
-        acknowledged, doubtful = self._write(command, writers, home, run)
-        found = collections.Counter(self._found(system, home, run))
-        run.repeated = sum(found.values()) - len(found)
-        run.lost = len(acknowledged - found.keys())
-        run.raised_there = len(doubtful & found.keys())
-        strays = found.keys() - acknowledged - doubtful
-        if strays:
-            raise SystemExit(f"{system.name}: rows that nobody appended, such as {sorted(strays)[:3]}")
-        # The directory stays until the end: ext4 looks past every inode that was freed within the last minutes when it makes a
-        # file, so that what one system removes would be the next one's work.
-        os.sync()  # what one system leaves unsynced must not be the next one's work either
-        return run
-
-    def _found(self, system: System, home: Path, run: Run) -> array.array:
-        """The ids of all rows. A reader that dies is noted; one that dies without an answer is asked twice more."""
-        for _ in range(3):
-            status = subprocess.run([*self._python(system), "found", str(home / "place")]).returncode
-            answered = (home / "found").exists()
-            if status != 0:
-                run.raised += 1
-                run.messages[f"reading all rows ended with status {status} {'after' if answered else 'without'} the answer"] += 1
-            if answered:
-                return _read(home / "found", "q")
-        raise SystemExit(f"{system.name}: its rows cannot be read; last status {status}")
-
-    def _write(self, command: list[str], writers: int, home: Path, run: Run) -> tuple[set[int], set[int]]:
-        """Lets `writers` processes append at once; fills `run`; returns the ids acknowledged and those that raised."""
-        barrier, release = os.pipe()
-        processes = []
-        for writer in range(writers):
-            with open(home / f"errors-{writer}", "wb") as errors:
-                processes.append(subprocess.Popen([*command, str(writer), str(self.options.seconds)],
-                                                  stdin=barrier, stdout=subprocess.PIPE, stderr=errors, cwd=HERE))
-        os.close(barrier)
-        deadline = time.monotonic() + START_SECONDS_MAX
-        for process in processes:
-            ready = select.select([process.stdout], [], [], max(0, deadline - time.monotonic()))[0]
-            if not ready or process.stdout.readline() != b"ready\n":
-                process.kill()
-        os.close(release)  # the end of their common input: all start now
-        acknowledged: set[int] = set()
-        doubtful: set[int] = set()
-        deadline = time.monotonic() + self.options.seconds + END_SECONDS_MAX
-        for writer, process in enumerate(processes):
-            try:
-                answer = process.communicate(timeout=max(0.1, deadline - time.monotonic()))[0]
-            except subprocess.TimeoutExpired:
-                process.kill()
-                answer = process.communicate()[0]
-            self._account(writer, process.returncode, answer, home, run, acknowledged, doubtful)
-        return acknowledged, doubtful
-
-    def _account(self, writer: int, status: int, answer: bytes, home: Path, run: Run, acknowledged: set[int],
-                 doubtful: set[int]) -> None:
-        first = writer * IDS_PER_WRITER
-        if status != 0 and answer.endswith(b"}\n"):
-            run.raised += 1
-            run.messages[f"a writer ended with status {status} after its report"] += 1
-        elif status != 0:
-            # Nobody knows what it was told: any row of its may be there, and it counts as one error.
-            text = (home / f"errors-{writer}").read_text(errors="replace").strip().splitlines()
-            run.counts.append(0)
-            run.raised += 1
-            run.messages[f"a writer ended with status {status}: {text[-1][:200] if text else 'no message'}"] += 1
-            doubtful.update(range(first, first + 1_000_000))
-            return
-        report = json.loads(answer)
-        raised = {first + number for number, _ in report["raised"]}
-        doubtful |= raised
-        acknowledged.update(set(range(first, first + report["attempts"])) - raised)
-        run.counts.append(report["in_time"])
-        run.raised += len(raised)
-        run.messages.update(message[:120] for _, message in report["raised"])
-        run.latencies.extend(_read(home / f"latencies-{writer}", "d"))
-
-
-def _read(path: Path, code: str) -> array.array:
-    values = array.array(code)
-    values.frombytes(path.read_bytes())
-    return values
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -221,15 +86,14 @@ def main(arguments: list[str]) -> None:
                 for system in random.Random(f"{repeat}/{writers}").sample(turn, len(turn)):
                     run = bench.run(system, writers)
                     rows.setdefault(system.name, []).append(run)
-                    print(f"repeat {repeat + 1}/{options.repeats}, {writers} writers, {system.name}: "
-                          f"{sum(run.counts) / options.seconds:,.1f}/s, {run.raised} raised, {run.lost} lost, "
-                          f"{run.repeated} repeated", file=sys.stderr, flush=True)
+                    print(f"repeat {repeat + 1}/{options.repeats}, {writers} writers, {system.name}: {run.summary()}",
+                          file=sys.stderr, flush=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
     ordered = {writers: {s.name: rows[s.name] for s in systems if s.name in rows} for writers, rows in results.items()}
     text = (f"{page.machine()}, {kind}, load {load:.1f} at the start; {options.repeats} runs of {options.seconds:g} s each.\n\n"
-            + commit_report.report(ordered, options.seconds))
+            + commit_report.report(ordered))
     print(text)
     if options.write:
         page.write_section(options.write, "commit", text)

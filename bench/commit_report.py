@@ -21,8 +21,8 @@ P99_TO_MEDIAN_MAX = 10
 P99_TO_LOG_MAX = 1.5
 
 
-def rate(runs: list, seconds: float) -> float:
-    return statistics.mean(sum(run.counts) / seconds for run in runs)
+def rate(runs: list) -> float:
+    return statistics.mean(run.rate() for run in runs)
 
 
 def unfairness(runs: list) -> float:
@@ -38,13 +38,13 @@ def percentiles(runs: list) -> tuple[float, float]:
     return values[len(values) // 2], values[min(len(values) - 1, int(len(values) * 0.99))]
 
 
-def table(writers: int, rows: dict[str, list], seconds: float) -> list[str]:
-    own = rate(rows[OURS], seconds) if OURS in rows else None
+def table(writers: int, rows: dict[str, list]) -> list[str]:
+    own = rate(rows[OURS]) if OURS in rows else None
     out = [f"**{writers} writer{'s' if writers > 1 else ''}**", "",
            "| system | commits/s | ours is | fastest / slowest writer | median ms | p99 ms | p99 / median | raised | lost | repeated |",
            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
     for name, runs in rows.items():
-        commits = rate(runs, seconds)
+        commits = rate(runs)
         median, high = percentiles(runs)
         times = f"{own / commits:.2f}x" if own is not None and commits else "–"
         raised = sum(run.raised for run in runs)
@@ -55,7 +55,7 @@ def table(writers: int, rows: dict[str, list], seconds: float) -> list[str]:
     return [*out, ""]
 
 
-def verdicts(results: dict[int, dict[str, list]], seconds: float) -> list[str]:
+def verdicts(results: dict[int, dict[str, list]]) -> list[str]:
     out = []
 
     def verdict(writers: int, text: str, target: str, reached: bool) -> None:
@@ -63,9 +63,9 @@ def verdicts(results: dict[int, dict[str, list]], seconds: float) -> list[str]:
 
     for writers, system, times in RATES:
         rows = results.get(writers, {})
-        if OURS not in rows or system not in rows or not rate(rows[system], seconds):
+        if OURS not in rows or system not in rows or not rate(rows[system]):
             continue
-        ratio = rate(rows[OURS], seconds) / rate(rows[system], seconds)
+        ratio = rate(rows[OURS]) / rate(rows[system])
         verdict(writers, f"{ratio:.2f}x the rate of {system}", f"at least {times:g}x", ratio >= times)
     rows = results.get(FAIRNESS_WRITERS, {})
     if OURS in rows:
@@ -84,24 +84,29 @@ def verdicts(results: dict[int, dict[str, list]], seconds: float) -> list[str]:
     return out
 
 
-def report(results: dict[int, dict[str, list]], seconds: float) -> str:
+def report(results: dict[int, dict[str, list]]) -> str:
     """results: number of writers → system → its runs."""
     out = []
     for writers, rows in results.items():
-        out += table(writers, rows, seconds)
-    lines = verdicts(results, seconds)
+        out += table(writers, rows)
+    lines = verdicts(results)
     if lines:
         out += ["The Python figures against the targets:", "", *lines, ""]
-    messages: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    runs: dict[str, list] = collections.defaultdict(list)
     for rows in results.values():
-        for name, runs in rows.items():
-            for run in runs:
-                messages[name] += run.messages
-    raised = [f"- {name}, {count:,} times: `{_one_line(text)}`" for name, counter in messages.items()
-              for text, count in counter.most_common(2)]
-    if raised:
-        out += ["What was raised, most frequent first:", "", *raised]
+        for name, more in rows.items():
+            runs[name] += more
+    out += raised_lines(runs)
     return "\n".join(out).rstrip()
+
+
+def raised_lines(runs: dict[str, list]) -> list[str]:
+    """runs: of each system."""
+    out = []
+    for name, some in runs.items():
+        counter = sum((run.messages for run in some), collections.Counter())
+        out += [f"- {name}, {count:,} times: `{_one_line(text)}`" for text, count in counter.most_common(2)]
+    return ["What was raised, most frequent first:", "", *out] if out else []
 
 
 def _one_line(text: str) -> str:

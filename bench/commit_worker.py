@@ -1,6 +1,6 @@
 """A process of the benchmark `commit`: makes a table, writes to it beside others, or says which rows are there.
 
-    commit_worker.py MODULE create DIRECTORY
+    commit_worker.py MODULE create DIRECTORY [NAME=VALUE…]
     commit_worker.py MODULE write DIRECTORY WRITER SECONDS
     commit_worker.py MODULE found DIRECTORY
 
@@ -91,7 +91,7 @@ def main() -> None:
     answers, sys.stdout = sys.stdout, sys.stderr
     system = importlib.import_module(f"systems.commit.{module}")
     if action == "create":
-        system.create(directory)
+        system.create(directory, **dict(one.split("=", 1) for one in sys.argv[4:]))
     elif action == "found":
         _leave(directory, "found", array.array("q", system.found(directory)))
     else:

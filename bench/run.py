@@ -3,7 +3,8 @@
     python bench/run.py append --ours .venv/bin/python --peers .cache/venvs/peers/bin/python [--write docs/benchmarks.md]
 
 Ends with status 1 if an answer was wrong. A missed target is reported, not hidden, and does not change the status.
-`commit` (many processes at once) and `flat` (long histories) have options of their own: see bench/commit.py, bench/flat.py.
+`commit` (many processes at once), `flat` (long histories) and `s3` (a bucket far away) have options of their own: see the modules
+of these names.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import random
 import shutil
 import statistics
 import sys
@@ -23,9 +23,10 @@ sys.path.insert(0, str(HERE))
 
 import page  # noqa: E402
 from cases import BENCHES, Case  # noqa: E402
-from workers import Worker  # noqa: E402
+from workers import Worker, take_turns  # noqa: E402
 
 OURS = "datashard (this)"
+OTHERS = ("commit", "flat", "s3")
 
 
 def systems_of(bench: str, ours: str, peers: str) -> dict[str, tuple[str, str]]:
@@ -38,24 +39,6 @@ def systems_of(bench: str, ours: str, peers: str) -> dict[str, tuple[str, str]]:
         "deltalake": (peers, "delta"),
         "PyIceberg": (peers, "iceberg_py"),
     }
-
-
-def measure(bench: str, workers: dict[str, Worker]) -> dict[str, dict[str, list[float]]]:
-    """Case → system → seconds of each repeat."""
-    times: dict[str, dict[str, list[float]]] = {}
-    for case in BENCHES[bench]:
-        rows: dict[str, list[float]] = {}
-        names = [name for name in workers if not (case.action == "create" and name.startswith("pyarrow"))]
-        for repeat in range(case.repeats + 1):
-            # Who follows whom changes: a system that does not sync leaves its writes to the next one's sync.
-            for name in random.Random(repeat).sample(names, len(names)):
-                seconds = workers[name].call(case.action, case.rows)
-                if repeat > 0:  # the first round warms up
-                    rows.setdefault(name, []).append(seconds)
-            print(f"\r{case.name}: {repeat}/{case.repeats}   ", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
-        times[case.name] = rows
-    return times
 
 
 def verdicts(case: Case, rows: dict[str, list[float]]) -> list[str]:
@@ -88,11 +71,11 @@ def table(bench: str, times: dict[str, dict[str, list[float]]]) -> str:
 
 
 def main() -> None:
-    if sys.argv[1:2] in (["commit"], ["flat"]):
+    if len(sys.argv) > 1 and sys.argv[1] in OTHERS:
         importlib.import_module(sys.argv[1]).main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("bench", choices=sorted([*BENCHES, "commit", "flat"]))
+    parser.add_argument("bench", choices=sorted([*BENCHES, *OTHERS]))
     parser.add_argument("--ours", required=True, help="interpreter with this project")
     parser.add_argument("--peers", required=True, help="interpreter with the other systems")
     parser.add_argument("--write", type=Path, help="page whose section is replaced")
@@ -112,7 +95,8 @@ def main() -> None:
                     worker.call("use_file", shared)
                 elif name != OURS:
                     worker.call("prepare_read", rows)
-        times = measure(options.bench, workers)
+        times = take_turns(BENCHES[options.bench], workers,
+                           lambda case, name: not (case.action == "create" and name.startswith("pyarrow")))
         if options.bench == "append":
             for worker in workers.values():
                 worker.call("check_append")

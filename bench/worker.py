@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import sys
 import warnings
 
@@ -11,6 +12,7 @@ import warnings
 def main() -> None:
     module, directory = sys.argv[1], sys.argv[2]
     warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
     answers = sys.stdout
     sys.stdout = sys.stderr  # what a library prints must not mix with the answers
     adapter = importlib.import_module(f"systems.{module}").Adapter(directory)

@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cases import id_sum, make_records
 from pyiceberg.catalog.sql import SqlCatalog
-from systems.datashard_api import arrow_schema
+from systems import place
+from systems.datashard_api import arrow_schema, timed_arrow
 
 
 class Adapter:
     def __init__(self, directory: str):
         os.makedirs(directory, exist_ok=True)
-        self.catalog = SqlCatalog("bench", uri=f"sqlite:///{directory}/catalog.db", warehouse=f"file://{directory}")
+        self.catalog = SqlCatalog("bench", **place.iceberg_properties(directory))
         self.catalog.create_namespace("bench")
         self.count = 0
         self.tables: dict[str, list] = {}
@@ -56,11 +57,13 @@ class Adapter:
         return ""
 
     def read_arrow(self, rows: int) -> float:
-        start = time.perf_counter()
-        result = self.read_table.scan().to_arrow()
-        seconds = time.perf_counter() - start
-        assert result.num_rows == rows and pc.sum(result["id"]).as_py() == id_sum(rows)
-        return seconds
+        return timed_arrow(lambda: self.read_table.scan().to_arrow(), rows)
+
+    def read_newest(self, rows: int) -> float:
+        return timed_arrow(lambda: self.read_table.refresh().scan().to_arrow(), rows)
+
+    def open_and_read(self, rows: int) -> float:
+        return timed_arrow(lambda: self.catalog.load_table("bench.read").scan().to_arrow(), rows)
 
     def read_pandas(self, rows: int) -> float:
         start = time.perf_counter()

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cases import id_sum, make_records
-from systems.datashard_api import arrow_schema
+from systems.datashard_api import arrow_schema, timed_arrow
 
 
 class Adapter:
@@ -50,11 +50,7 @@ class Adapter:
         self.path = path
 
     def read_arrow(self, rows: int) -> float:
-        start = time.perf_counter()
-        result = pq.read_table(self.path, partitioning=None)
-        seconds = time.perf_counter() - start
-        assert result.num_rows == rows and pc.sum(result["id"]).as_py() == id_sum(rows)
-        return seconds
+        return timed_arrow(lambda: pq.read_table(self.path, partitioning=None), rows)
 
     def read_pandas(self, rows: int) -> float:
         start = time.perf_counter()

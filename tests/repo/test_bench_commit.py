@@ -14,14 +14,14 @@ import commit  # noqa: E402
 import commit_report as report  # noqa: E402
 
 
-def run(*counts: int, median_ms: float = 1.0, slow_ms: float = 1.0) -> commit.Run:
+def run(*counts: int, seconds: float = 1, median_ms: float = 1.0, slow_ms: float = 1.0) -> commit.Run:
     latencies = [median_ms / 1e3] * 97 + [slow_ms / 1e3] * 3
-    return commit.Run(counts=list(counts), latencies=array.array("d", latencies))
+    return commit.Run(seconds=seconds, counts=list(counts), latencies=array.array("d", latencies))
 
 
 def test_a_target_is_reached_or_missed_by_the_ratio_of_rates():
-    rows = {report.OURS: [run(*[100] * 12)], report.SQLITE: [run(*[50] * 12)], report.LOG: [run(*[400] * 12)]}
-    text = report.report({12: rows}, seconds=2)
+    rows = {name: [run(*[count] * 12, seconds=2)] for name, count in ((report.OURS, 100), (report.SQLITE, 50), (report.LOG, 400))}
+    text = report.report({12: rows})
     assert "2.00x the rate of SQLite (target: at least 2x) reached" in text
     assert "0.25x the rate of shared log (target: at least 0.3x) MISSED" in text
     assert "| datashard (this) | 600.0 | 1.00x |" in text
@@ -29,16 +29,16 @@ def test_a_target_is_reached_or_missed_by_the_ratio_of_rates():
 
 def test_a_writer_that_gets_no_turn_is_the_worst_of_all_runs():
     assert report.unfairness([run(5, 5), run(4, 2)]) == 2
-    text = report.report({12: {report.OURS: [run(*[9] * 11, 0)]}}, seconds=1)
+    text = report.report({12: {report.OURS: [run(*[9] * 11, 0)]}})
     assert "∞x the commits of the slowest (target: at most 2x) MISSED" in text
 
 
 def test_the_tail_is_measured_against_the_median_or_the_shared_log():
     ours = [run(*[9] * 12, slow_ms=12)]
-    assert "is 12.0x the median (target: below 10x) MISSED" in report.report({12: {report.OURS: ours}}, 1)
+    assert "is 12.0x the median (target: below 10x) MISSED" in report.report({12: {report.OURS: ours}})
     log = [run(*[9] * 12, slow_ms=9)]
     assert "is 12.0x the median (target: below 10x, or at most 1.5x the 9.0x of the shared log) reached" in report.report(
-        {12: {report.OURS: ours, report.LOG: log}}, 1)
+        {12: {report.OURS: ours, report.LOG: log}})
 
 
 FAKE = '''

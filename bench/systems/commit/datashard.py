@@ -10,8 +10,9 @@ from cases import SCHEMA_FIELDS, make_records
 SCHEMA = datashard.Schema(schema_id=1, fields=SCHEMA_FIELDS)
 
 
-def create(directory: str) -> None:
-    datashard.create_table(os.path.join(directory, "table"), SCHEMA)
+def create(directory: str, **properties: str) -> None:
+    given = {"properties": properties} if properties else {}  # the released package has no such argument
+    datashard.create_table(os.path.join(directory, "table"), SCHEMA, **given)
 
 
 class Writer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 from cases import make_records
 from pyiceberg.catalog.sql import SqlCatalog
+from systems import place
 from systems.datashard_api import arrow_schema
 
 SCHEMA = arrow_schema()
@@ -12,7 +13,7 @@ NAME = "bench.rows"
 
 
 def catalog(directory: str) -> SqlCatalog:
-    return SqlCatalog("bench", uri=f"sqlite:///{directory}/catalog.db", warehouse=f"file://{directory}")
+    return SqlCatalog("bench", **place.iceberg_properties(directory))
 
 
 def create(directory: str) -> None:

@@ -147,6 +147,17 @@ class Table {
   /// Is there a file at `path` (any form ReadManifestList takes)?
   Result<bool> FileExists(std::string_view path) const;
 
+  // For other engines, which read by themselves and check nothing of what this library checks.
+
+  /// The Parquet files of a snapshot, in the order of commits: absolute paths in a directory, s3:// URIs in a bucket.
+  /// Errors: kInvalidArgument (kSnapshot) for an unknown id, kCorruption, kUnsupported (deletes).
+  Result<std::vector<std::string>> DataFilePaths(std::optional<int64_t> snapshot_id = std::nullopt) const;
+  /// The metadata file of the newest version, in the same form: what Iceberg readers open a table by.
+  Result<std::string> MetadataPath() const;
+  /// The statement that lets DuckDB read the table's bucket, with its keys in it: hand it to DuckDB and keep it nowhere.
+  /// Errors: kInvalidArgument: the table lies in a directory, or `name` is empty.
+  Result<std::string> DuckDbSecretSql(std::string_view name = "datashard_s3") const;
+
   explicit Table(std::shared_ptr<TableImpl> impl);
 
  private:

@@ -44,7 +44,8 @@ Result<TablePlace> OpenBucket(const s3::S3Settings& settings, const Environment&
                                       http, s3::CredentialsFor(settings, environment, *http, outside), outside));
   return TablePlace{.store = MeteredStore(std::move(store), outside),
                     .identity = fmt::format("{}|{}|{}|{}", settings.place.endpoint, settings.place.bucket, settings.prefix,
-                                            WhoAsks(settings, environment))};
+                                            WhoAsks(settings, environment)),
+                    .bucket = settings};
 }
 
 }  // namespace

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/environment.h"
 #include "base/outside.h"
+#include "s3/settings.h"
 #include "storage/object_store.h"
 
 namespace datashard {
@@ -16,6 +18,8 @@ struct TablePlace {
   /// Tells this place, and who asks, from all others, where the store is remote: processes of a host for which it is the same
   /// commit together. Without secrets.
   std::string identity;
+  /// Where it lies in a bucket, with the keys that were given; none for a directory.
+  std::optional<s3::S3Settings> bucket;
 };
 
 /// An s3:// URI, or any path where DATASHARD_STORAGE_TYPE is s3, lies in a bucket: no request is made here and nothing local.

@@ -18,9 +18,13 @@ SCHEMA = datashard.Schema(schema_id=1, fields=[
     {"id": 1, "name": "id", "type": "long", "required": True}, {"id": 2, "name": "who", "type": "string"}])
 
 
-def iceberg_jar(artifact: str = "iceberg-spark-runtime") -> Path | None:
+def installed_jar(artifact: str) -> Path | None:
     """A jar that `make spark` installs; None where it is not there."""
-    return next(HOME.glob(f"ivy/jars/org.apache.iceberg_{artifact}-*.jar"), None)
+    return next(HOME.glob(f"ivy/jars/*_{artifact}-*.jar"), None)
+
+
+def iceberg_jar() -> Path | None:
+    return installed_jar("iceberg-spark-runtime")
 
 
 class SparkRefused(Exception):

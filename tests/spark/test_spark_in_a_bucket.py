@@ -1,4 +1,4 @@
-"""Spark opens the s3:// metadata of our tables in a bucket, by Iceberg's own S3 client, and reads the same rows meanwhile and after."""
+"""Spark opens the s3:// metadata of a table of ours in a bucket, and reads the same rows while others append and after."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import s3_server
-from beside import SCHEMA, Spark, iceberg_jar
+from beside import SCHEMA, Spark, installed_jar
 
 import datashard
 
@@ -21,18 +21,19 @@ def server():
 
 @pytest.fixture(scope="module")
 def spark(server, tmp_path_factory):
-    """A Spark whose catalog `bucket` keeps nothing but the names that were registered with it."""
-    assert iceberg_jar("iceberg-aws-bundle") is not None, "Iceberg's AWS bundle is not there: run `make spark`"
-    catalog = {
-        "": "org.apache.iceberg.spark.SparkCatalog", ".catalog-impl": "org.apache.iceberg.inmemory.InMemoryCatalog",
-        ".io-impl": "org.apache.iceberg.aws.s3.S3FileIO", ".s3.endpoint": server.endpoint, ".s3.path-style-access": "true",
-        ".s3.access-key-id": server.access_key, ".s3.secret-access-key": server.secret_key, ".client.region": s3_server.REGION,
-    }
-    settings = {f"spark.sql.catalog.bucket{name}": value for name, value in catalog.items()}
-    settings["spark.jars"] = f"{iceberg_jar()},{iceberg_jar('iceberg-aws-bundle')}"
+    """A Spark with a catalog `bucket`: a database of names in a file, and Iceberg's own client for what they lead to."""
+    jars = [installed_jar(name) for name in ("iceberg-spark-runtime", "iceberg-aws-bundle", "sqlite-jdbc")]
+    assert all(jars), "Spark or its jars are not there: run `make spark`"
     place = tmp_path_factory.mktemp("spark")
     (place / "warehouse").mkdir()
-    spark = Spark(place / "warehouse", place / "spark.log", settings=settings)
+    catalog = {
+        "": "org.apache.iceberg.spark.SparkCatalog", ".type": "jdbc", ".uri": f"jdbc:sqlite:{place}/names.db",
+        ".warehouse": f"s3://{server.bucket}/unused", ".io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        ".s3.endpoint": server.endpoint, ".s3.path-style-access": "true", ".s3.access-key-id": server.access_key,
+        ".s3.secret-access-key": server.secret_key, ".client.region": s3_server.REGION,
+    }
+    settings = {f"spark.sql.catalog.bucket{name}": value for name, value in catalog.items()}
+    spark = Spark(place / "warehouse", place / "spark.log", settings={**settings, "spark.jars": ",".join(map(str, jars))})
     spark("CREATE NAMESPACE bucket.db")
     yield spark
     spark.close()

@@ -74,9 +74,6 @@ class Table:
         self.table_path = os.fspath(table_path)
         if not isinstance(self.table_path, str) or not self.table_path:
             raise InvalidArgument(f"a table path is a non-empty string, not {self.table_path!r}")
-        scheme, is_uri, _ = self.table_path.partition("://")
-        if is_uri and scheme not in ("s3", "s3a"):
-            raise InvalidArgument(f"a table path is a directory or s3://bucket/path, not {self.table_path}")
         try:
             self.table_path.encode()
         except UnicodeEncodeError:

@@ -24,7 +24,8 @@ struct TablePlace {
 
 /// An s3:// URI, or any path where DATASHARD_STORAGE_TYPE is s3, lies in a bucket: no request is made here and nothing local.
 /// Other paths are directories, made if `create`. `outside` is borrowed by the store.
-/// Errors: those of OpenLocalStore; kInvalidArgument, kUnsupported: what the environment says of the bucket.
+/// Errors: those of OpenLocalStore; kInvalidArgument, kUnsupported: what the environment says of the bucket; kInvalidArgument: a URI
+/// of another kind.
 Result<TablePlace> OpenTablePlace(std::string_view table_path, bool create, const Environment& environment,
                                   const Outside& outside);
 

@@ -112,3 +112,9 @@ def test_without_the_right_to_delete_appends_and_scans_go_on(owner, become, tabl
     assert abandoned.rollback() is True
     table.append_records([{"id": 2}])
     assert [row["id"] for row in table.scan()] == [1, 2]
+
+
+def test_without_the_right_to_list_it_is_said_that_absence_looks_like_that(owner, become):
+    become(without(policy_of_the_page(owner.bucket), "s3:ListBucket"))
+    with pytest.raises(datashard.Denied, match="without the right to list, an absent object looks like this too"):
+        datashard.load_table(f"t{next(names)}")

@@ -182,8 +182,8 @@ class DuckDB(Ids):
             import_extension(extension, con=self.connection)
             self.connection.execute(f"LOAD {extension}")
 
-    def _scan(self, rest: str):
-        result = self.connection.execute(f"SELECT * FROM {rest} ORDER BY id")
+    def _scan(self, rest: str, *parameters):
+        result = self.connection.execute(f"SELECT * FROM {rest} ORDER BY id", parameters)
         names = [column[0] for column in result.description]
         return [dict(zip(names, map(plain, row))) for row in result.fetchall()]
 
@@ -195,7 +195,7 @@ class DuckDB(Ids):
         return self._scan(f"iceberg_scan('{self.path}') WHERE {row_filter}")
 
     def read_files(self, *paths: str):
-        return self._scan(f"read_parquet({list(paths)})")
+        return self._scan("read_parquet(?)", list(paths))
 
     def secrets(self):
         return [row[0] for row in self.connection.execute("SELECT name FROM duckdb_secrets()").fetchall()]

@@ -74,7 +74,7 @@ class Table {
   bool created() const;
   /// The path as it was given.
   const std::string& path() const;
-  /// file:// URI of the directory the table really lies in.
+  /// file:// URI of the directory the table really lies in, or s3:// URI of its place in a bucket.
   const std::string& location() const;
 
   /// The newest version's number (v{N}.metadata.json), its current schema (none while schema-less) and its properties.

@@ -201,8 +201,16 @@ class DuckDB(Ids):
         return [row[0] for row in self.connection.execute("SELECT name FROM duckdb_secrets()").fetchall()]
 
     def _ids(self, snapshot_id):
+        import duckdb
+
         at = f", snapshot_from_id={snapshot_id}" if snapshot_id else ""
-        return [row[0] for row in self.connection.execute(f"SELECT id FROM iceberg_scan('{self.path}'{at})").fetchall()]
+        for attempts_left in reversed(range(20)):
+            try:
+                return [row[0] for row in self.connection.execute(f"SELECT id FROM iceberg_scan('{self.path}'{at})").fetchall()]
+            except duckdb.HTTPException as error:
+                # In a bucket it asks twice for the hint, and refuses one that was moved in between.
+                if "version-hint.text" not in str(error) or not attempts_left:
+                    raise
 
     def count(self):
         return self.connection.execute(f"SELECT count(*) FROM iceberg_scan('{self.path}')").fetchone()[0]

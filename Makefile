@@ -11,7 +11,7 @@ setup:  ## install Debian packages and the Python environment .venv
 peers:  ## also install the other engines that interop tests and benchmarks talk to
 	@dev/setup.sh peers
 
-spark:  ## also install Spark (Java, 500 MB), which the tests in tests/spark talk to
+spark:  ## also install Spark (Java, 600 MB), which the tests in tests/spark talk to
 	@dev/setup.sh spark
 
 build:  ## build everything; .venv/bin/python then imports datashard

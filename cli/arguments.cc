@@ -13,7 +13,7 @@
 namespace datashard::cli {
 namespace {
 
-constexpr std::string_view kTableHelp = "Directory of the table";
+constexpr std::string_view kTableHelp = "Directory of the table, or s3://bucket/path";
 constexpr std::string_view kAtHelp =
     "Read the table as of a snapshot id, epoch milliseconds or an ISO 8601 time (UTC where no zone is given)";
 constexpr std::string_view kWhereHelp =
@@ -43,7 +43,10 @@ std::string Footer() {
   std::string text = fmt::format("Exit codes:\n  {:3}  success", kExitOk);
   for (const ExitCode& entry : kExitCodes) text += fmt::format("\n  {:3}  {}", entry.code, entry.meaning);
   text += fmt::format("\n  {}  interrupted (Ctrl-C)\n  {}  terminated", kExitInterrupted, kExitTerminated);
-  return text + "\n\n`datashard COMMAND --help` explains a command.";
+  return text +
+         "\n\nTables in a bucket: s3://bucket/path, or any path with DATASHARD_STORAGE_TYPE=s3 and DATASHARD_S3_BUCKET; the "
+         "keys in\nDATASHARD_S3_ACCESS_KEY and DATASHARD_S3_SECRET_KEY, or where AWS's tools look; another server than AWS's in\n"
+         "DATASHARD_S3_ENDPOINT.\n\n`datashard COMMAND --help` explains a command.";
 }
 
 void AddTable(CLI::App& command, std::string& table) {
@@ -249,7 +252,7 @@ Error UnknownArgument(const CLI::App& app, const CLI::ExtrasError& error) {
 
 Result<Arguments> ParseArguments(int argc, const char* const* argv) {
   Values values;
-  CLI::App app("ACID Apache Iceberg tables on a plain directory.", "datashard");
+  CLI::App app("ACID Apache Iceberg tables on a plain directory or in an S3 bucket.", "datashard");
   app.get_formatter()->column_width(34);
   app.get_formatter()->label("REQUIRED", "(required)");
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");

@@ -42,6 +42,7 @@ class Options:
     directory: Path | None = None  # where the objects lie; None: in a temporary directory
     port: int = 0                  # 0: a free one
     keep_alive: bool = False       # versitygw then misreads uploads with a trailer, Arrow's among them
+    users: bool = False            # may have users besides the one that starts it (versitygw; tests/support/s3_users.py)
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,10 @@ def command_of(options: Options, binary: Path, port: int, data: Path, place: Pat
     command = [str(binary), "--quiet", "--port", address, "--health", HEALTH["versitygw"]]
     if options.keep_alive:
         command.append("--keep-alive")
+    if options.users:
+        users = place / "users"
+        users.mkdir()
+        command += ["--iam-dir", str(users)]
     command.append("posix")
     if not keeps_attributes(data):
         sidecar = place / "sidecar"

@@ -74,7 +74,7 @@ class Table {
   bool created() const;
   /// The path as it was given.
   const std::string& path() const;
-  /// file:// URI of the directory the table really lies in.
+  /// file:// URI of the directory the table really lies in, or s3:// URI of its place in a bucket.
   const std::string& location() const;
 
   /// The newest version's number (v{N}.metadata.json), its current schema (none while schema-less) and its properties.
@@ -146,6 +146,17 @@ class Table {
   Result<std::string> RelativePath(std::string_view uri) const;
   /// Is there a file at `path` (any form ReadManifestList takes)?
   Result<bool> FileExists(std::string_view path) const;
+
+  // For other engines, which read by themselves and check nothing of what this library checks.
+
+  /// The Parquet files of a snapshot, in the order of commits: absolute paths in a directory, s3:// URIs in a bucket.
+  /// Errors: kInvalidArgument (kSnapshot) for an unknown id, kCorruption, kUnsupported (deletes).
+  Result<std::vector<std::string>> DataFilePaths(std::optional<int64_t> snapshot_id = std::nullopt) const;
+  /// The metadata file of the newest version, in the same form: what Iceberg readers open a table by.
+  Result<std::string> MetadataPath() const;
+  /// The statement that lets DuckDB read the table's bucket, with its keys in it: hand it to DuckDB and keep it nowhere.
+  /// Errors: kInvalidArgument: the table lies in a directory, or `name` is empty.
+  Result<std::string> DuckDbSecretSql(std::string_view name = "datashard_s3") const;
 
   explicit Table(std::shared_ptr<TableImpl> impl);
 

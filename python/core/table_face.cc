@@ -278,7 +278,14 @@ void BindTable(nb::module_& module) {
            "uri"_a, "`uri` relative to the table's root.")
       .def("file_exists",
            [](const Table& table, const std::string& path) { return Unlocked([&] { return table.FileExists(path); }); },
-           "path"_a);
+           "path"_a)
+      .def("data_file_paths",
+           [](const Table& table, std::optional<int64_t> id) { return Unlocked([&] { return table.DataFilePaths(id); }); },
+           "snapshot_id"_a.none())
+      .def("metadata_path", [](const Table& table) { return Unlocked([&] { return table.MetadataPath(); }); })
+      .def("duckdb_secret_sql",
+           [](const Table& table, const std::string& name) { return Unlocked([&] { return table.DuckDbSecretSql(name); }); },
+           "name"_a, "Has the bucket's keys in it.");
 }
 
 }  // namespace datashard::python

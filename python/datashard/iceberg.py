@@ -74,9 +74,6 @@ class Table:
         self.table_path = os.fspath(table_path)
         if not isinstance(self.table_path, str) or not self.table_path:
             raise InvalidArgument(f"a table path is a non-empty string, not {self.table_path!r}")
-        scheme, is_uri, _ = self.table_path.partition("://")
-        if is_uri and scheme not in ("s3", "s3a"):
-            raise InvalidArgument(f"a table path is a directory or s3://bucket/path, not {self.table_path}")
         try:
             self.table_path.encode()
         except UnicodeEncodeError:
@@ -108,6 +105,11 @@ class Table:
     def location(self) -> str:
         """URI of the directory (file://) or of the place in a bucket (s3://) the table lies in."""
         return self._core.location
+
+    @property
+    def metadata_location(self) -> str:
+        """The metadata file of the newest state, for Iceberg readers: an absolute path, or an s3:// URI."""
+        return self._core.metadata_path()
 
     @property
     def schema(self) -> Schema | None:
@@ -273,6 +275,45 @@ class Table:
         """The current rows for pyarrow.table(table), polars.DataFrame(table) and DuckDB's `FROM table`."""
         return self._scan(None, None, False, None, None).capsule(False)
 
+    # DuckDB, over rows that were read and checked here.
+
+    def to_duckdb(self, connection: Any = None, view_name: str = "t", **scan_kwargs: Any) -> Any:
+        """A DuckDB connection that knows the rows as `view_name`: `connection`, or a new one in memory.
+
+        scan_kwargs: those of to_arrow; the rows are of one snapshot and stay in memory. Raises: ImportError without duckdb.
+        """
+        if connection is None:
+            connection = _require_duckdb().connect()
+        connection.register(view_name, self.to_arrow(**scan_kwargs))
+        return connection
+
+    def sql(self, query: str, alias: str = "t", **scan_kwargs: Any) -> pyarrow.Table:
+        """The answer to one DuckDB query over the rows, which it knows as `alias`. As to_duckdb."""
+        with _require_duckdb().connect() as connection:
+            answer = self.to_duckdb(connection, alias, **scan_kwargs).sql(query)
+            if answer is None:
+                raise InvalidArgument(f"{query!r} has no rows for an answer; a query is wanted, such as SELECT count(*) FROM {alias}")
+            return answer.to_arrow_table()
+
+    # Other engines, reading by themselves: neither checksums nor filters of this package apply.
+
+    def parquet_paths(self, snapshot_id: int | None = None) -> list[str]:
+        """The Parquet files of a snapshot, in the order of commits: absolute paths, or s3:// URIs of a table in a bucket.
+
+        Raises: ValueError for an unknown id; Unsupported for a snapshot with row-level deletes.
+        """
+        return self._core.data_file_paths(_known_id(snapshot_id))
+
+    def duckdb_s3_secret_sql(self, name: str = "datashard_s3") -> str:
+        """The CREATE SECRET statement that lets DuckDB's httpfs read the table's bucket. It holds the keys: show it to nobody.
+
+        Without keys in DATASHARD_S3_ACCESS_KEY, DuckDB looks for them itself, with its extension `aws`.
+        Raises: ValueError for a table in a directory.
+        """
+        if not isinstance(name, str):
+            raise InvalidArgument(f"the name of a secret is a text, not {name!r}")
+        return self._core.duckdb_secret_sql(name)
+
     # Later.
 
     def set_properties(self, properties: dict[str, str | None]) -> bool:
@@ -300,18 +341,6 @@ class Table:
     def rewrite_data_files(self, target_file_size_bytes: int = 128 << 20, partition: dict[str, Any] | None = None,
                            min_input_files: int = 5, dry_run: bool = False) -> dict[str, Any]:
         raise not_yet("Table.rewrite_data_files", "append in larger batches")
-
-    def to_duckdb(self, connection: Any = None, view_name: str = "t", **scan_kwargs: Any) -> Any:
-        raise not_yet("Table.to_duckdb", "register table.to_arrow() with your DuckDB connection")
-
-    def sql(self, query: str, alias: str = "t", **scan_kwargs: Any) -> pyarrow.Table:
-        raise not_yet("Table.sql", "query table.to_arrow() with DuckDB")
-
-    def parquet_paths(self, snapshot_id: int | None = None) -> list[str]:
-        raise not_yet("Table.parquet_paths", "Table.file_manager lists the data files")
-
-    def duckdb_s3_secret_sql(self, name: str = "datashard_s3") -> str:
-        raise not_yet("Table.duckdb_s3_secret_sql", "tables lie in local directories")
 
     # For this package.
 
@@ -400,6 +429,14 @@ def _require_pandas() -> None:
         import pandas  # noqa: F401
     except ImportError as error:
         raise ImportError("data frames need pandas: pip install 'datashard[pandas]'") from error
+
+
+def _require_duckdb() -> Any:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise ImportError("to_duckdb and sql need DuckDB: pip install 'datashard[duckdb]'") from error
+    return duckdb
 
 
 def _columns(columns: Iterable[str] | None) -> list[str] | None:

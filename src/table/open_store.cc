@@ -35,6 +35,13 @@ std::string WhoAsks(const s3::S3Settings& settings, const Environment& environme
                      environment.Get("AWS_ROLE_ARN"));
 }
 
+/// A mistyped or foreign URI must not become a directory.
+Status CheckIsPlace(std::string_view table_path) {
+  if (s3::IsS3Uri(table_path)) return {};
+  if (table_path.find("://") == std::string_view::npos && !table_path.starts_with("s3:/")) return {};
+  return InvalidArgument("a table path is a directory or s3://bucket/path, not {}", table_path);
+}
+
 Result<TablePlace> OpenBucket(const s3::S3Settings& settings, const Environment& environment, const Outside& outside) {
   const std::shared_ptr<HttpClient>& http = SharedHttpClient(environment);
   DS_ASSIGN_OR_RETURN(std::shared_ptr<ObjectStore> store,
@@ -44,13 +51,15 @@ Result<TablePlace> OpenBucket(const s3::S3Settings& settings, const Environment&
                                       http, s3::CredentialsFor(settings, environment, *http, outside), outside));
   return TablePlace{.store = MeteredStore(std::move(store), outside),
                     .identity = fmt::format("{}|{}|{}|{}", settings.place.endpoint, settings.place.bucket, settings.prefix,
-                                            WhoAsks(settings, environment))};
+                                            WhoAsks(settings, environment)),
+                    .bucket = settings};
 }
 
 }  // namespace
 
 Result<TablePlace> OpenTablePlace(std::string_view table_path, bool create, const Environment& environment,
                                   const Outside& outside) {
+  DS_RETURN_IF_ERROR(CheckIsPlace(table_path));
   DS_ASSIGN_OR_RETURN(const std::optional<s3::S3Settings> bucket,
                       s3::SettingsForTable(table_path, environment, outside.log));
   if (bucket) return OpenBucket(*bucket, environment, outside);

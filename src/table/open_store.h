@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/environment.h"
 #include "base/outside.h"
+#include "s3/settings.h"
 #include "storage/object_store.h"
 
 namespace datashard {
@@ -16,11 +18,14 @@ struct TablePlace {
   /// Tells this place, and who asks, from all others, where the store is remote: processes of a host for which it is the same
   /// commit together. Without secrets.
   std::string identity;
+  /// Where it lies in a bucket, with the keys that were given; none for a directory.
+  std::optional<s3::S3Settings> bucket;
 };
 
 /// An s3:// URI, or any path where DATASHARD_STORAGE_TYPE is s3, lies in a bucket: no request is made here and nothing local.
 /// Other paths are directories, made if `create`. `outside` is borrowed by the store.
-/// Errors: those of OpenLocalStore; kInvalidArgument, kUnsupported: what the environment says of the bucket.
+/// Errors: those of OpenLocalStore; kInvalidArgument, kUnsupported: what the environment says of the bucket; kInvalidArgument: a URI
+/// of another kind.
 Result<TablePlace> OpenTablePlace(std::string_view table_path, bool create, const Environment& environment,
                                   const Outside& outside);
 

@@ -65,21 +65,12 @@ Result<ArrowStream> TableImpl::Scan(const ScanOptions& options) {
   if (mapping != version->metadata.properties.end()) name_mapping = mapping->second;
 
   if (snapshot) {
-    DS_ASSIGN_OR_RETURN(const std::vector<ManifestFile> manifests, DataManifests(version, *snapshot));
-    for (const ManifestFile& manifest : manifests) {
-      DS_ASSIGN_OR_RETURN(const ManifestCache::Entries entries, EntriesOf(version, manifest));
-      for (const ManifestEntry& entry : *entries) {
-        const DataFile& file = entry.data_file;
-        if (file.content != FileContent::kData) {
-          return Corruption("manifest {} holds data, but its entry {} is a delete file", manifest.manifest_path,
-                            file.file_path)
-              .About(ErrorSubject::kMetadata);
-        }
-        if (!data::MayMatch(plan.filter, plan.schema, file)) continue;
-        DS_ASSIGN_OR_RETURN(std::string key, catalog::KeyOf(*store, version->metadata.location, file.file_path));
-        plan.files.push_back({.key = std::move(key), .file = file, .name_mapping = name_mapping});
-      }
-    }
+    DS_RETURN_IF_ERROR(ForEachDataFile(version, *snapshot, [&](const DataFile& file) -> Status {
+      if (!data::MayMatch(plan.filter, plan.schema, file)) return {};
+      DS_ASSIGN_OR_RETURN(std::string key, catalog::KeyOf(*store, version->metadata.location, file.file_path));
+      plan.files.push_back({.key = std::move(key), .file = file, .name_mapping = name_mapping});
+      return {};
+    }));
   }
   return data::ReadDataFiles(store, std::move(plan));
 }

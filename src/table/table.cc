@@ -20,6 +20,7 @@ Result<std::shared_ptr<TableImpl>> ImplAt(std::string_view path, bool create) {
   DS_ASSIGN_OR_RETURN(TablePlace place, OpenTablePlace(path, create, ProcessEnvironment(), surroundings->outside));
   auto impl = std::make_shared<TableImpl>(std::string(path), std::move(place.store), std::move(surroundings), outside);
   impl->place_identity = std::move(place.identity);
+  impl->bucket = std::move(place.bucket);
   return impl;
 }
 

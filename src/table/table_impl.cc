@@ -181,6 +181,23 @@ Result<ManifestCache::Entries> TableImpl::EntriesOf(const catalog::VersionPtr& v
   return ManifestCache::Entries(entries);
 }
 
+Status TableImpl::ForEachDataFile(const catalog::VersionPtr& version, const Snapshot& snapshot,
+                                  const std::function<Status(const DataFile&)>& visit) {
+  DS_ASSIGN_OR_RETURN(const std::vector<ManifestFile> manifests, DataManifests(version, snapshot));
+  for (const ManifestFile& manifest : manifests) {
+    DS_ASSIGN_OR_RETURN(const ManifestCache::Entries entries, EntriesOf(version, manifest));
+    for (const ManifestEntry& entry : *entries) {
+      if (entry.data_file.content != FileContent::kData) {
+        return Corruption("manifest {} holds data, but its entry {} is a delete file", manifest.manifest_path,
+                          entry.data_file.file_path)
+            .About(ErrorSubject::kMetadata);
+      }
+      DS_RETURN_IF_ERROR(visit(entry.data_file));
+    }
+  }
+  return {};
+}
+
 Result<std::string> TableImpl::KeyOfUserPath(std::string_view user_path) {
   if (!user_path.starts_with('/') && user_path.find(':') == std::string_view::npos) {
     DS_RETURN_IF_ERROR(CheckKey(user_path));

@@ -14,6 +14,7 @@
 #include "commit/group_committer.h"
 #include "commit/lease.h"
 #include "datashard/table.h"
+#include "s3/settings.h"
 #include "storage/object_store.h"
 #include "table/background_merges.h"
 
@@ -61,6 +62,9 @@ class TableImpl {
   /// The data manifests of a snapshot. Errors: kUnsupported where it has live delete files.
   Result<std::vector<ManifestFile>> DataManifests(const catalog::VersionPtr& version, const Snapshot& snapshot) const;
   Result<ManifestCache::Entries> EntriesOf(const catalog::VersionPtr& version, const ManifestFile& manifest);
+  /// Calls `visit` with every data file of a snapshot, in the order of commits. Errors: those of `visit`, and as DataManifests.
+  Status ForEachDataFile(const catalog::VersionPtr& version, const Snapshot& snapshot,
+                         const std::function<Status(const DataFile&)>& visit);
   /// `path` in any form users hand back to us (URI, absolute, relative to the table) as a key.
   Result<std::string> KeyOfUserPath(std::string_view path);
 
@@ -90,6 +94,7 @@ class TableImpl {
   const std::shared_ptr<ObjectStore> store;
   bool created = false;
   std::string place_identity;  // TablePlace::identity
+  std::optional<s3::S3Settings> bucket;  // TablePlace::bucket
 
  private:
   std::unique_ptr<TableSurroundings> surroundings_;

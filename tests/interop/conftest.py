@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import s3_server
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = Path(os.environ.get("DATASHARD_PEERS_PYTHON", ROOT / ".cache/venvs/peers/bin/python"))
@@ -23,6 +24,13 @@ def ask():
 def ask_all():
     """Like ask, but all lines of the answer: for `watch`."""
     return answers_of
+
+
+@pytest.fixture(scope="session")
+def server():
+    """versitygw with an empty bucket; without --keep-alive, beside which it mistakes uploads of Arrow's S3 client."""
+    with s3_server.running(s3_server.Options(users=True)) as running:
+        yield running
 
 
 def answers_of(engine: str, name: str, table, *arguments) -> list:

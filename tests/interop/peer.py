@@ -2,7 +2,8 @@
 
     python peer.py ENGINE CALL TABLE [ARGUMENT]
 
-Values are printed in one spelling for all engines (see `plain`), rows sorted by column `id`.
+Values are printed in one spelling for all engines (see `plain`), rows sorted by column `id`. TABLE may be an s3:// URI; the bucket
+is then reached by the DATASHARD_S3_… variables, and by DuckDB with the statement in DATASHARD_DUCKDB_SECRET.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import datetime
 import decimal
 import json
 import math
+import os
 import sys
 import uuid
 from pathlib import Path
@@ -91,11 +93,27 @@ class Ids:
         return [self.read_ids(snapshot_id) for snapshot_id in snapshot_ids]
 
 
+def bucket_properties() -> dict[str, str]:
+    """The variables of a bucket, as PyIceberg spells them; none without them."""
+    names = {"s3.endpoint": "ENDPOINT", "s3.access-key-id": "ACCESS_KEY", "s3.secret-access-key": "SECRET_KEY", "s3.region": "REGION"}
+    return {name: os.environ[f"DATASHARD_S3_{ours}"] for name, ours in names.items() if f"DATASHARD_S3_{ours}" in os.environ}
+
+
+def bucket_options() -> dict[str, str]:
+    """The same for Polars' own readers."""
+    return {"aws_" + name.removeprefix("s3.").replace("-", "_").replace("endpoint", "endpoint_url"): value
+            for name, value in bucket_properties().items()} | {"aws_allow_http": "true"}
+
+
+def opened(path: str):
+    from pyiceberg.table import StaticTable
+
+    return StaticTable.from_metadata(path, bucket_properties())
+
+
 class PyIceberg(Ids):
     def __init__(self, path: str):
-        from pyiceberg.table import StaticTable
-
-        self.table = StaticTable.from_metadata(path)
+        self.table = opened(path)
 
     def _ids(self, snapshot_id):
         return self.table.scan(snapshot_id=snapshot_id, selected_fields=("id",)).to_arrow()["id"].to_pylist()
@@ -111,15 +129,31 @@ class PyIceberg(Ids):
 
 
 class Polars(Ids):
-    """Is given the metadata file that the hint names."""
+    """Is given the metadata file that the hint names, or in a bucket what PyIceberg opened."""
 
     def __init__(self, path: str):
-        self.file = path if path.endswith(".json") else hinted(path)
+        self.path = path
+        if path.startswith("s3://"):
+            self.source = opened(path)
+        else:
+            self.source = path if path.endswith(".json") else hinted(path)
 
     def _ids(self, snapshot_id):
+        return self._scan(snapshot_id).select("id").collect()["id"].to_list()
+
+    def _scan(self, snapshot_id=None):
         import polars
 
-        return polars.scan_iceberg(self.file, snapshot_id=snapshot_id).select("id").collect()["id"].to_list()
+        options = bucket_options() if self.path.startswith("s3://") else None
+        return polars.scan_iceberg(self.source, snapshot_id=snapshot_id, storage_options=options)
+
+    def read(self):
+        return rows_of(self._scan().collect().to_arrow())
+
+    def read_files(self, *paths: str):
+        import polars
+
+        return rows_of(polars.scan_parquet(list(paths), storage_options=bucket_options()).collect().to_arrow())
 
 
 def hinted(path: str) -> str:
@@ -134,16 +168,22 @@ class DuckDB(Ids):
         self.path = path
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone='UTC'")
-        for extension in ("avro", "iceberg"):
-            __import__(f"duckdb_extension_{extension}")
+        self._load("avro", "iceberg")
+        if path.startswith("s3://"):
+            self._load("httpfs")
+            self.connection.execute(os.environ["DATASHARD_DUCKDB_SECRET"])
+
+    def _load(self, *extensions: str):
+        """Extensions from packages; by itself DuckDB would download them."""
         from duckdb_extensions import import_extension
 
-        for extension in ("avro", "iceberg"):
+        for extension in extensions:
+            __import__(f"duckdb_extension_{extension}")
             import_extension(extension, con=self.connection)
             self.connection.execute(f"LOAD {extension}")
 
-    def _scan(self, rest: str):
-        result = self.connection.execute(f"SELECT * FROM {rest} ORDER BY id")
+    def _scan(self, rest: str, *parameters):
+        result = self.connection.execute(f"SELECT * FROM {rest} ORDER BY id", parameters)
         names = [column[0] for column in result.description]
         return [dict(zip(names, map(plain, row))) for row in result.fetchall()]
 
@@ -154,9 +194,23 @@ class DuckDB(Ids):
     def filtered(self, row_filter: str):
         return self._scan(f"iceberg_scan('{self.path}') WHERE {row_filter}")
 
+    def read_files(self, *paths: str):
+        return self._scan("read_parquet(?)", list(paths))
+
+    def secrets(self):
+        return [row[0] for row in self.connection.execute("SELECT name FROM duckdb_secrets()").fetchall()]
+
     def _ids(self, snapshot_id):
+        import duckdb
+
         at = f", snapshot_from_id={snapshot_id}" if snapshot_id else ""
-        return [row[0] for row in self.connection.execute(f"SELECT id FROM iceberg_scan('{self.path}'{at})").fetchall()]
+        for attempts_left in reversed(range(20)):
+            try:
+                return [row[0] for row in self.connection.execute(f"SELECT id FROM iceberg_scan('{self.path}'{at})").fetchall()]
+            except duckdb.HTTPException as error:
+                # In a bucket it asks twice for the hint, and refuses one that was moved in between.
+                if "version-hint.text" not in str(error) or not attempts_left:
+                    raise
 
     def count(self):
         return self.connection.execute(f"SELECT count(*) FROM iceberg_scan('{self.path}')").fetchone()[0]

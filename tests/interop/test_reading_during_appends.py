@@ -28,8 +28,12 @@ def lane(identity: int) -> int:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_reader_beside_writers_sees_whole_transactions_in_order(ask_all, tmp_path, engine):
+    expect_whole_transactions(ask_all, engine, datashard.create_table(str(tmp_path / "t"), SCHEMA))
+
+
+def expect_whole_transactions(ask_all, engine: str, table: datashard.Table) -> None:
     """Each read is a state of the table: of every thread the first so many transactions, whole and once."""
-    table = datashard.create_table(str(tmp_path / "t"), SCHEMA)
+    where = table.location.removeprefix("file://")
     transact(table, 0)
     stop = threading.Event()
     written = [0] * THREADS
@@ -43,13 +47,13 @@ def test_a_reader_beside_writers_sees_whole_transactions_in_order(ask_all, tmp_p
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
         done = [pool.submit(write, thread) for thread in range(THREADS)]
         try:
-            reads = ask_all(engine, "watch", tmp_path / "t", READS)
+            reads = ask_all(engine, "watch", where, READS)
         finally:
             stop.set()
         for one in done:
             one.result()
     assert len(reads) == READS and len(set(map(len, reads))) > 1, "nothing was written meanwhile"
-    reads.append(ask_all(engine, "read_ids", tmp_path / "t")[0])
+    reads.append(ask_all(engine, "read_ids", table.metadata_location)[0])
     for ids in reads:
         assert len(ids) == len(set(ids)) and ids[:2] == [0, 1]
         for thread in range(THREADS):

@@ -23,8 +23,7 @@ import datashard
 
 LATER = {
     "set_properties": ({},), "expire_snapshots": (), "compact_manifests": (), "repair_version_hint": ("v1",),
-    "relocate": (), "garbage_collect": (), "verify": (), "rewrite_data_files": (), "to_duckdb": (), "sql": ("select 1",),
-    "parquet_paths": (), "duckdb_s3_secret_sql": (),
+    "relocate": (), "garbage_collect": (), "verify": (), "rewrite_data_files": (),
 }
 
 

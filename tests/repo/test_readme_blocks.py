@@ -12,31 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import program_of, run
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(page.relative_to(ROOT).as_posix() for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Pages whose blocks are this project's promises to a user; a page that loses its blocks would otherwise pass silently.
 WITH_BLOCKS = {"README.md", "docs/getting-started.md", "docs/tables.md", "docs/durability.md", "docs/troubleshooting.md"}
-
-
-def program_of(page: str) -> str:
-    """The Python blocks of a page; every line keeps its number, so that a traceback points into the page."""
-    lines, inside = [], False
-    for line in page.splitlines():
-        fence = line.startswith("```")
-        if inside and not fence:
-            lines.append(line)
-        else:
-            lines.append("")
-        if fence:
-            inside = not inside and line == "```python"
-    return "\n".join(lines)
-
-
-def run(program: str, directory: Path, name: str) -> subprocess.CompletedProcess:
-    script = directory.parent / f"{directory.name}-{Path(name).stem}.py"
-    script.write_text(program)
-    return subprocess.run([sys.executable, str(script)], cwd=directory, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "\n```python\n" in (ROOT / page).read_text()])

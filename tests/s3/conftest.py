@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import s3_server
 
 
 @pytest.fixture(scope="session")
 def server():
-    """versitygw with an empty bucket, for the whole session: tests keep to names of their own."""
-    with s3_server.running(s3_server.Options(keep_alive=True)) as running:
+    """A server with an empty bucket, for the whole session: tests keep to names of their own."""
+    kind = os.environ.get("DATASHARD_TEST_S3_SERVER", "versitygw")
+    with s3_server.running(s3_server.Options(server=kind, keep_alive=True)) as running:
         yield running

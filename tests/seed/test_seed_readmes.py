@@ -3,10 +3,15 @@
 The texts come from the source packages at run time; they are not ours and no copy of them is kept here. They are
 unpacked, never installed. In a block only absolute paths are replaced, by a directory of the test. What a block takes
 for granted (a table, a list of files, the id of a snapshot) is made before it, and what it promises is checked after it.
+
+The sections about S3 run on a real server too, after each of their lists of `export` lines; only the variables that say which
+server, bucket and keys are set again, to those of the test.
 """
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import re
 import subprocess
@@ -18,6 +23,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+import s3_server
 
 import datashard
 import datashard.data_structures
@@ -31,12 +37,10 @@ BLOCKS = {"0.1.5": 3, "0.2.5": 10, "0.3.3": 10}
 PLACEHOLDERS = ("/path/to/", "/shared/storage/")
 OF_THE_TABLE = {"/data/file1.parquet"}
 
-# Blocks that are no programs: a wrong way, a line of shell, the right way, all for a bucket. The other blocks of the
-# sections about S3 name no bucket and run on a directory, as their text says.
-EXCLUDED = {
-    ("0.2.5", 6): "S3 comes with a later version, and one line is shell",
-    ("0.3.3", 6): "S3 comes with a later version, and one line is shell",
-}
+# The blocks of the sections about S3. The last one names the bucket `bucket`, and one of its lines is shell; the others name no
+# bucket and run on a directory as well, as their text says.
+IN_A_BUCKET = (3, 4, 5, 6)
+ONLY_IN_A_BUCKET = 6
 
 Names = dict[str, Any]
 
@@ -130,6 +134,10 @@ def records(names: Names, directory: Path) -> None:
     names["records"] = [{"id": 1, "value": "a"}, {"id": 2, "value": "b"}]
 
 
+def what_stands_above_it(names: Names, directory: Path) -> None:
+    names.update(create_table=datashard.create_table, schema=PAIRS)
+
+
 def an_empty_table_of_pairs(names: Names, directory: Path) -> None:
     names["schema"] = PAIRS
     names["table"] = datashard.create_table(directory / "pairs", PAIRS)
@@ -189,6 +197,11 @@ def both_metrics_are_there(names: Names, directory: Path) -> None:
 
 def the_records_are_there(names: Names, directory: Path) -> None:
     assert names["table"].scan() == names["records"]
+
+
+def the_bucket_was_named_or_not(names: Names, directory: Path) -> None:
+    assert datashard.load_table("table").location == names["table"].location != "s3://bucket/table"
+    assert datashard.load_table("s3://bucket/table").schema == names["table"].schema
 
 
 def the_table_is_empty(names: Names, directory: Path) -> None:
@@ -263,20 +276,75 @@ def test_a_block_runs(version, number, tmp_path, monkeypatch):
 @pytest.mark.parametrize("version", sorted(BLOCKS))
 def test_every_block_is_run_or_excluded(version):
     assert len(blocks_of(readme(version))) == BLOCKS[version]
-    wanted = {(version, number) for number in range(1, BLOCKS[version] + 1)}
-    assert {key for key in STEPS if key[0] == version} == wanted - set(EXCLUDED)
+    in_a_bucket = {ONLY_IN_A_BUCKET} if shell_settings(version) else set()
+    assert {number for v, number in STEPS if v == version} == set(range(1, BLOCKS[version] + 1)) - in_a_bucket
 
 
-def test_only_what_is_no_python_is_excluded():
-    found = set()
-    for version in BLOCKS:
-        for number, block in enumerate(blocks_of(readme(version)), start=1):
-            try:
-                compile(block, "block", "exec")
-            except SyntaxError:
-                found.add((version, number))
-                assert "s3://" in block and "export DATASHARD_S3" in block
-    assert found == set(EXCLUDED)
+def shell_settings(version: str) -> list[str]:
+    """The blocks of shell that choose S3: with everything, for MinIO, and without keys."""
+    return [block for block in re.findall(r"^```bash\n(.*?)^```", readme(version), re.MULTILINE | re.DOTALL)
+            if "export DATASHARD_STORAGE_TYPE=s3" in block]
+
+
+def exported_by(shell: str) -> dict[str, str]:
+    """The variables that a piece of shell exports."""
+    done = subprocess.run(["bash", "-euc", shell + "\nenv -0"], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    variables = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+    return {name: value for name, value in variables.items() if name.startswith("DATASHARD_")}
+
+
+@pytest.fixture(scope="module")
+def server():
+    with s3_server.running(s3_server.Options(bucket="bucket", keep_alive=True)) as running:
+        yield running
+        gc.collect()  # tables write their last hint when they go
+
+
+def set_here(exported: dict[str, str], server: s3_server.Running, bucket: str, monkeypatch) -> None:
+    """What a page exports, but for this server and bucket."""
+    ours = {**server.variables, "DATASHARD_S3_BUCKET": bucket}
+    for name, value in exported.items():
+        monkeypatch.setenv(name, value if name in ("DATASHARD_S3_REGION", "DATASHARD_S3_PREFIX") else ours[name])
+
+
+def run_lines(block: str, names: Names, export: Callable[[dict[str, str]], None]) -> None:
+    """Runs a block line for line as it stands: `export` lines by the shell, all others as Python."""
+    for is_shell, lines in itertools.groupby(block.splitlines(keepends=True), lambda line: line.startswith("export ")):
+        if is_shell:
+            export(exported_by("".join(lines)))
+        else:
+            exec(compile("".join(lines), "a block about S3", "exec"), names)
+
+
+@pytest.mark.parametrize("setting", range(3), ids=["everything", "minio", "role"])
+@pytest.mark.parametrize("version", ["0.2.5", "0.3.3"])
+def test_the_sections_about_s3_run_in_a_bucket(version, setting, server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for variable in [name for name in os.environ if name.startswith(("DATASHARD_", "AWS_"))]:
+        monkeypatch.delenv(variable)
+    bucket = f"section-{version.replace('.', '-')}-{setting}"
+    assert s3_server.request(server, "PUT", f"/{bucket}")[0] == 200
+
+    def export(exported: dict[str, str]) -> None:
+        set_here(exported, server, bucket, monkeypatch)
+
+    settings = [exported_by(shell) for shell in shell_settings(version)]
+    assert len(settings) == 3
+    export(settings[setting])
+    has_keys = "DATASHARD_S3_ACCESS_KEY" in settings[setting]
+    if not has_keys:  # the section about roles
+        for name, value in (("AWS_ENDPOINT_URL_S3", server.endpoint), ("AWS_ACCESS_KEY_ID", server.access_key),
+                            ("AWS_SECRET_ACCESS_KEY", server.secret_key)):
+            monkeypatch.setenv(name, value)
+    for number in IN_A_BUCKET if has_keys else IN_A_BUCKET[:-1]:
+        before, after = STEPS.get((version, number), (what_stands_above_it, the_bucket_was_named_or_not))
+        names: Names = {"__name__": f"block_{number}"}
+        before(names, tmp_path)
+        run_lines(blocks_of(readme(version))[number - 1], names, export)
+        after(names, tmp_path)
+        assert names["table"].location.startswith(f"s3://{bucket}/")
+    assert list(tmp_path.iterdir()) == [], "nothing local is made"
 
 
 def test_an_unknown_absolute_path_is_found(tmp_path):

@@ -18,9 +18,13 @@ SCHEMA = datashard.Schema(schema_id=1, fields=[
     {"id": 1, "name": "id", "type": "long", "required": True}, {"id": 2, "name": "who", "type": "string"}])
 
 
+def installed_jar(artifact: str) -> Path | None:
+    """A jar that `make spark` installs; None where it is not there."""
+    return next(HOME.glob(f"ivy/jars/*_{artifact}-*.jar"), None)
+
+
 def iceberg_jar() -> Path | None:
-    """The runtime that `make spark` installs; None where it is not there."""
-    return next(HOME.glob("ivy/jars/org.apache.iceberg_iceberg-spark-runtime-*.jar"), None)
+    return installed_jar("iceberg-spark-runtime")
 
 
 class SparkRefused(Exception):
@@ -30,12 +34,13 @@ class SparkRefused(Exception):
 class Spark:
     """A Spark of its own process with a Hadoop catalog named `ours` on the directory `warehouse`."""
 
-    def __init__(self, warehouse: Path, log: Path, under: list[str] = ()):
-        """under: a command to run it under, such as strace and its options. log: gets Spark's standard error."""
+    def __init__(self, warehouse: Path, log: Path, under: list[str] = (), settings: dict[str, str] | None = None):
+        """under: a command to run it under, such as strace and its options. log: gets Spark's standard error. settings: Spark's."""
         self.warehouse = warehouse
         with log.open("wb") as stderr:
             self._process = subprocess.Popen(
-                [*under, str(HOME / "bin/python"), str(HERE / "spark_peer.py"), str(iceberg_jar()), str(warehouse)],
+                [*under, str(HOME / "bin/python"), str(HERE / "spark_peer.py"), str(iceberg_jar()), str(warehouse),
+                 json.dumps(settings or {})],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True)
         ready = self._process.stdout.readline()
         assert ready == '"ready"\n', f"Spark did not start; see {log}"

@@ -1,8 +1,8 @@
 """Runs in Spark's environment: answers SQL, one statement a line of JSON, with one line of JSON.
 
-    python spark_peer.py JAR WAREHOUSE
+    python spark_peer.py JAR WAREHOUSE SETTINGS
 
-The catalog `ours` is a Hadoop catalog on WAREHOUSE. Answers: "ready" once, then {"rows": […]} or {"error": text}; values are
+The catalog `ours` is a Hadoop catalog on WAREHOUSE. SETTINGS is a JSON object of further settings of Spark. Answers: "ready" once, then {"rows": […]} or {"error": text}; values are
 spelled as tests/interop/peer.py does.
 """
 
@@ -22,7 +22,7 @@ from peer import plain  # noqa: E402
 ICEBERG = "org.apache.iceberg.spark"
 
 
-def session(jar: str, warehouse: str) -> SparkSession:
+def session(jar: str, warehouse: str, further: str) -> SparkSession:
     settings = {
         "spark.jars": jar,
         "spark.ui.enabled": "false",
@@ -34,6 +34,7 @@ def session(jar: str, warehouse: str) -> SparkSession:
         "spark.sql.catalog.ours.type": "hadoop",
         "spark.sql.catalog.ours.warehouse": f"file://{warehouse}",
         "spark.sql.catalog.ours.cache-enabled": "false",
+        **json.loads(further),
     }
     builder = SparkSession.builder.master("local[2]")
     for name, value in settings.items():

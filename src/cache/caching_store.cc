@@ -26,6 +26,25 @@ class Caching final : public ObjectStore {
   Result<Bytes> Get(std::string_view key) override {
     return Kept(key, kWhole, [&] { return base_->Get(key); });
   }
+  std::vector<Result<Bytes>> GetMany(std::span<const std::string> keys) override {
+    std::vector<Result<Bytes>> got;
+    std::vector<std::string> missing;
+    std::vector<size_t> places;  // of the missing, in `got`
+    for (const std::string& key : keys) {
+      std::optional<Bytes> found = IsKept(key) ? cache_->Find(ObjectAt(key).EntryName(kWhole)) : std::nullopt;
+      got.push_back(found ? *std::move(found) : Bytes());
+      if (found) continue;
+      missing.push_back(key);
+      places.push_back(got.size() - 1);
+    }
+    if (missing.empty()) return got;
+    std::vector<Result<Bytes>> bodies = base_->GetMany(missing);
+    for (size_t i = 0; i < missing.size(); ++i) {
+      if (bodies[i].ok() && IsKept(missing[i])) cache_->Add(ObjectAt(missing[i]).EntryName(kWhole), *bodies[i]);
+      got[places[i]] = std::move(bodies[i]);
+    }
+    return got;
+  }
   Result<Bytes> GetRange(std::string_view key, ByteRange range) override {
     const std::string kind = fmt::format("{} bytes at {}", range.size_bytes, range.offset_bytes);
     return Kept(key, kind, [&] { return base_->GetRange(key, range); });

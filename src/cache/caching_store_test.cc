@@ -24,6 +24,10 @@ class CountingStore final : public sim::ForwardingStore {
     ++requests;
     return base_->Get(key);
   }
+  std::vector<Result<Bytes>> GetMany(std::span<const std::string> keys) override {
+    requests += static_cast<int>(keys.size());
+    return base_->GetMany(keys);
+  }
   Result<Bytes> GetRange(std::string_view key, ByteRange range) override {
     ++requests;
     return base_->GetRange(key, range);
@@ -98,6 +102,24 @@ TEST_F(CachingStoreTest, AnImmutableObjectIsAskedForOnce) {
   ASSERT_OK_AND_ASSIGN(const auto reader, Open()->OpenReader("m/a.avro"));
   EXPECT_EQ(*reader->ReadRanges(std::vector<ByteRange>{{.offset_bytes = 5, .size_bytes = 99}}).front(), "est");
   EXPECT_EQ(counted_->requests, 2) << "the whole object is there";
+}
+
+TEST_F(CachingStoreTest, OfManyOnlyThoseThatAreMissingAreAskedFor) {
+  Put("a.avro", "one");
+  Put("b.avro", "two");
+  Put("c.json", "three");
+  EXPECT_EQ(*Open()->Get("b.avro"), "two");
+  const std::vector<std::string> keys = {"a.avro", "b.avro", "c.json", "d.avro"};
+  for (const int requests : {3, 2}) {
+    counted_->requests = 0;
+    const std::vector<Result<Bytes>> got = Open()->GetMany(keys);
+    ASSERT_EQ(got.size(), 4u);
+    EXPECT_EQ(*got[0], "one");
+    EXPECT_EQ(*got[1], "two");
+    EXPECT_EQ(*got[2], "three");
+    EXPECT_THAT(got[3], HasKind(ErrorKind::kNotFound));
+    EXPECT_EQ(counted_->requests, requests);
+  }
 }
 
 TEST_F(CachingStoreTest, OtherObjectsAreAskedForEveryTime) {

@@ -56,7 +56,7 @@ def test_fifty_files_come_in_four_round_trips(proxy):
     for number in range(50):
         append(table, number * 1000, 1000)
     assert len(ids(datashard.load_table("t"))) == 50_000  # leaves connections behind
-    proxy.set_delay_ms(500)
+    proxy.set_delay_ms(800)
     other = datashard.load_table("t")
     proxy.reset()
     found = other.to_arrow()

@@ -1,14 +1,12 @@
 #include "base/background_thread.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
 #include <set>
-#include <system_error>
 #include <thread>
+
+#include "base/quiet_thread.h"
 
 namespace datashard {
 
@@ -46,21 +44,6 @@ bool Register(BackgroundThread& thread) {
     }
     std::this_thread::yield();
   }
-}
-
-/// A thread that gets no signal: those of the process are for threads that wait to be interrupted. None where none can be had.
-std::thread QuietThread(const std::function<void()>& body) {
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread;
-  try {
-    thread = std::thread(body);
-  } catch (const std::system_error&) {
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return thread;
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ struct ReadPlan {
   int32_t threads = 1;                // >= 1
   int64_t batch_rows = 0;             // 0: as the files are cut
   Verify verify = Verify::kPage;
+  int32_t requests = 1;               // a remote store is asked for so many files at once, by threads ahead of those that decode
 };
 
 /// Checks columns and operands of `filter` against `schema` and coerces the operands. Where a column of integers or dates
@@ -68,7 +69,8 @@ bool MayMatch(const Filter& filter, const Schema& schema, const DataFile& file);
 
 /// The rows of `plan.files` that match, in file and row order, decoded by `plan.threads` threads ahead of the consumer by
 /// a few row groups. Prunes row groups by their statistics. The first error ends the stream. A file whose rows or
-/// columns differ from what the manifest says is kCorruption.
+/// columns differ from what the manifest says is kCorruption. From a remote store a small file comes by one request, another by
+/// one for its end and then, in one round trip, the columns wanted; where plan.requests > 1, at most 128 MiB ahead.
 Result<ArrowStream> ReadDataFiles(std::shared_ptr<ObjectStore> store, ReadPlan plan);
 
 /// The error behind a failed ArrowStream of ours, or one made from its text for foreign streams. `code` is what

@@ -38,7 +38,7 @@ Result<DataFile> MergeDataFiles(std::shared_ptr<ObjectStore> store, MergePlan pl
                                 std::function<Status()> go_on) {
   int64_t promised = 0;
   for (const ScanFile& file : plan.files) promised += file.file.record_count;
-  ReadPlan read{.schema = plan.schema, .files = std::move(plan.files)};
+  ReadPlan read{.schema = plan.schema, .files = std::move(plan.files), .requests = plan.requests};
   for (const Field& field : plan.schema.fields) read.column_ids.push_back(field.id);
   DS_ASSIGN_OR_RETURN(ArrowStream rows, ReadDataFiles(std::move(store), std::move(read)));
   DS_ASSIGN_OR_RETURN(std::unique_ptr<RowSource> source, ImportRows(std::move(rows)));

@@ -19,6 +19,7 @@ struct MergePlan {
   Schema schema;                // of the new file: columns the files do not have are null, those it does not have go
   std::string key;
   std::string uri;
+  int32_t requests = 1;  // ReadPlan::requests
 };
 
 /// Writes the rows of plan.files into a new file of `group`. Memory: one row group of an input, and what the new file has not

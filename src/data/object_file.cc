@@ -1,8 +1,9 @@
 #include "data/object_file.h"
 
 #include <arrow/api.h>
-#include <arrow/io/interfaces.h>
 #include <arrow/io/memory.h>
+
+#include <algorithm>
 
 #include "data/arrow_support.h"
 
@@ -14,56 +15,91 @@ constexpr int64_t kReadWholeBytesMax = 256 << 10;
 // Above this an object is written as it grows, so that a large one is never in memory.
 constexpr size_t kPutWholeBytesMax = 1 << 20;
 
-class ObjectFile final : public arrow::io::RandomAccessFile {
- public:
-  explicit ObjectFile(std::unique_ptr<ObjectReader> reader) : reader_(std::move(reader)) {}
-
-  arrow::Result<int64_t> GetSize() override { return reader_->size_bytes(); }
-  arrow::Result<int64_t> ReadAt(int64_t position, int64_t size, void* out) override {
-    Result<int64_t> read = reader_->ReadAt(position, size, out);
-    if (!read.ok()) return ToArrow(read.error());
-    return *read;
-  }
-  arrow::Result<std::shared_ptr<arrow::Buffer>> ReadAt(int64_t position, int64_t size) override {
-    // Sizes come from the file's own footer: nothing is allocated for bytes the object does not have.
-    const int64_t there = std::min(size, std::max<int64_t>(reader_->size_bytes() - position, 0));
-    ARROW_ASSIGN_OR_RAISE(auto buffer, arrow::AllocateResizableBuffer(there));
-    ARROW_ASSIGN_OR_RAISE(const int64_t read, ReadAt(position, there, buffer->mutable_data()));
-    if (read != there) ARROW_RETURN_NOT_OK(buffer->Resize(read));
-    return std::shared_ptr<arrow::Buffer>(std::move(buffer));
-  }
-
-  // The position belongs to readers that use the file as a stream; Parquet does not.
-  arrow::Result<int64_t> Tell() const override { return position_; }
-  arrow::Status Seek(int64_t position) override {
-    position_ = position;
-    return {};
-  }
-  arrow::Result<int64_t> Read(int64_t size, void* out) override {
-    ARROW_ASSIGN_OR_RAISE(const int64_t read, ReadAt(position_, size, out));
-    position_ += read;
-    return read;
-  }
-  arrow::Result<std::shared_ptr<arrow::Buffer>> Read(int64_t size) override {
-    ARROW_ASSIGN_OR_RAISE(auto buffer, ReadAt(position_, size));
-    position_ += buffer->size();
-    return buffer;
-  }
-  arrow::Status Close() override {
-    closed_ = true;
-    return {};
-  }
-  bool closed() const override { return closed_; }
-
- private:
-  std::unique_ptr<ObjectReader> reader_;
-  int64_t position_ = 0;
-  bool closed_ = false;
-};
-
 }  // namespace
 
-Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenObjectFile(std::unique_ptr<ObjectReader> reader) {
+Status ObjectFile::Fetch(int owner, std::span<const ByteRange> ranges) {
+  std::vector<Result<Bytes>> read = reader_->ReadRanges(ranges);
+  for (const Result<Bytes>& bytes : read) {
+    if (!bytes.ok()) return bytes.error();
+  }
+  const std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < ranges.size(); ++i)
+    pieces_[ranges[i].offset_bytes] = {.owner = owner, .bytes = arrow::Buffer::FromString(std::move(read[i]).value())};
+  return {};
+}
+
+void ObjectFile::Drop(int owner) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(pieces_, [&](const auto& piece) { return piece.second.owner == owner; });
+}
+
+/// Parts of fetched pieces that make up the range; none where a byte of it is missing.
+ObjectFile::Pieces ObjectFile::Fetched(int64_t position, int64_t size) const {
+  Pieces parts;
+  const std::lock_guard lock(mutex_);
+  auto piece = pieces_.upper_bound(position);
+  if (piece == pieces_.begin()) return {};
+  --piece;
+  for (const int64_t end = position + size; position < end; ++piece) {
+    if (piece == pieces_.end()) return {};
+    const int64_t start = position - piece->first;
+    const int64_t count = std::min(end - position, piece->second.bytes->size() - start);
+    if (start < 0 || count <= 0) return {};
+    parts.push_back(arrow::SliceBuffer(piece->second.bytes, start, count));
+    position += count;
+  }
+  return parts;
+}
+
+arrow::Result<int64_t> ObjectFile::ReadAt(int64_t position, int64_t size, void* out) {
+  const Pieces parts = size > 0 ? Fetched(position, size) : Pieces();
+  if (!parts.empty()) {
+    auto* to = static_cast<uint8_t*>(out);
+    for (const auto& part : parts) to = std::copy_n(part->data(), part->size(), to);
+    return size;
+  }
+  Result<int64_t> read = reader_->ReadAt(position, size, out);
+  if (!read.ok()) return ToArrow(read.error());
+  return *read;
+}
+
+arrow::Result<std::shared_ptr<arrow::Buffer>> ObjectFile::ReadAt(int64_t position, int64_t size) {
+  // Sizes come from the file's own footer: nothing is allocated for bytes the object does not have.
+  const int64_t there = std::min(size, std::max<int64_t>(reader_->size_bytes() - position, 0));
+  if (Pieces parts = there > 0 ? Fetched(position, there) : Pieces(); parts.size() == 1) return std::move(parts.front());
+  ARROW_ASSIGN_OR_RAISE(auto buffer, arrow::AllocateResizableBuffer(there));
+  ARROW_ASSIGN_OR_RAISE(const int64_t read, ReadAt(position, there, buffer->mutable_data()));
+  if (read != there) ARROW_RETURN_NOT_OK(buffer->Resize(read));
+  return std::shared_ptr<arrow::Buffer>(std::move(buffer));
+}
+
+arrow::Status ObjectFile::Seek(int64_t position) {
+  position_ = position;
+  return {};
+}
+
+arrow::Result<int64_t> ObjectFile::Read(int64_t size, void* out) {
+  ARROW_ASSIGN_OR_RAISE(const int64_t read, ReadAt(position_, size, out));
+  position_ += read;
+  return read;
+}
+
+arrow::Result<std::shared_ptr<arrow::Buffer>> ObjectFile::Read(int64_t size) {
+  ARROW_ASSIGN_OR_RAISE(auto buffer, ReadAt(position_, size));
+  position_ += buffer->size();
+  return buffer;
+}
+
+arrow::Status ObjectFile::Close() {
+  closed_ = true;
+  return {};
+}
+
+std::shared_ptr<arrow::io::RandomAccessFile> FileOf(Bytes bytes) {
+  return std::make_shared<arrow::io::BufferReader>(arrow::Buffer::FromString(std::move(bytes)));
+}
+
+Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenLocalFile(std::unique_ptr<ObjectReader> reader) {
   const int64_t size = reader->size_bytes();
   const auto file = std::make_shared<ObjectFile>(std::move(reader));
   if (size > kReadWholeBytesMax) return std::shared_ptr<arrow::io::RandomAccessFile>(file);

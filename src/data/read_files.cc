@@ -96,7 +96,8 @@ Result<ArrowStream> ReadDataFiles(std::shared_ptr<ObjectStore> store, ReadPlan p
     wanted.fields.assign(job->fields.begin(), job->fields.begin() + static_cast<std::ptrdiff_t>(job->wanted));
     DS_ASSIGN_OR_RETURN(auto schema, ArrowSchemaOf(wanted));
     const int threads = UsefulThreads(job->plan);
-    auto queue = threads > 1 ? ThreadedQueue(job, threads) : InlineQueue(job);
+    auto files = std::make_shared<ReadAhead>(job);
+    auto queue = threads > 1 ? ThreadedQueue(job, std::move(files), threads) : InlineQueue(job, std::move(files));
     return ExportRows(std::make_unique<ScanRows>(job, std::move(schema), std::move(queue)));
   });
 }

@@ -95,23 +95,20 @@ namespace {
 
 class Inline final : public UnitQueue {
  public:
-  explicit Inline(std::shared_ptr<const ScanJob> job) : job_(std::move(job)), columns_(WantedColumns(*job_)) {}
+  Inline(std::shared_ptr<const ScanJob> job, std::shared_ptr<ReadAhead> files)
+      : job_(std::move(job)), source_(std::move(files)), columns_(WantedColumns(*job_)) {}
 
   Result<std::shared_ptr<Unit>> Next() override {
-    const auto& files = job_->plan.files;
     for (;;) {
       if (file_ == nullptr || next_group_ == file_->row_groups().size()) {
         file_.reset();
-        if (next_file_ == files.size()) return std::shared_ptr<Unit>();
-        DS_ASSIGN_OR_RETURN(file_, FileReader::Open(*job_->store, files[next_file_], job_->fields, job_->plan.filter,
-                                                    job_->plan.verify));
+        if (next_file_ == job_->plan.files.size()) return std::shared_ptr<Unit>();
+        DS_ASSIGN_OR_RETURN(file_, source_->Open(next_file_));
         ++next_file_;
         next_group_ = 0;
         continue;
       }
-      auto unit = std::make_shared<Unit>();
-      unit->file = file_;
-      unit->group = file_->row_groups()[next_group_++];
+      auto unit = std::make_shared<Unit>(file_, file_->row_groups()[next_group_++]);
       DS_RETURN_IF_ERROR(RunFilter(*job_, *unit));
       if (unit->rows == 0) continue;
       DS_RETURN_IF_ERROR(RunColumns(*job_, *unit, columns_));
@@ -120,8 +117,9 @@ class Inline final : public UnitQueue {
   }
 
  private:
-  std::shared_ptr<const ScanJob> job_;
-  std::vector<size_t> columns_;
+  const std::shared_ptr<const ScanJob> job_;
+  const std::shared_ptr<ReadAhead> source_;
+  const std::vector<size_t> columns_;
   size_t next_file_ = 0;
   std::shared_ptr<FileReader> file_;
   size_t next_group_ = 0;
@@ -133,8 +131,8 @@ class Inline final : public UnitQueue {
 // one, what the consumer waits for is always begun or the next to be begun; and it may be begun whatever `ahead_` says.
 class Threaded final : public UnitQueue {
  public:
-  Threaded(std::shared_ptr<const ScanJob> job, int threads)
-      : job_(std::move(job)), ahead_max_(kUnitsAheadPerThread * static_cast<size_t>(threads)) {
+  Threaded(std::shared_ptr<const ScanJob> job, std::shared_ptr<ReadAhead> files, int threads)
+      : job_(std::move(job)), source_(std::move(files)), ahead_max_(kUnitsAheadPerThread * static_cast<size_t>(threads)) {
     threads_.reserve(static_cast<size_t>(threads));
     try {
       for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
@@ -225,16 +223,16 @@ class Threaded final : public UnitQueue {
 
   // Elements of a deque stay where they are while others come and go at its ends.
   void OpenNext(std::unique_lock<std::mutex>& lock) {
-    const ScanFile& named = job_->plan.files[next_file_++];
+    const size_t index = next_file_++;
     OpenedFile& file = files_.emplace_back();
     ++ahead_;
     lock.unlock();
-    auto reader = FileReader::Open(*job_->store, named, job_->fields, job_->plan.filter, job_->plan.verify);
+    auto reader = source_->Open(index);
     lock.lock();
     --ahead_;
     if (reader.ok()) {
       for (const auto& group : (*reader)->row_groups())
-        file.units.push_back(std::make_shared<Unit>(Unit{.file = *reader, .group = group}));
+        file.units.push_back(std::make_shared<Unit>(*reader, group));
     } else {
       file.error = std::move(reader).error();
     }
@@ -283,6 +281,7 @@ class Threaded final : public UnitQueue {
   size_t threads_max() const { return ahead_max_ / kUnitsAheadPerThread; }
 
   const std::shared_ptr<const ScanJob> job_;
+  const std::shared_ptr<ReadAhead> source_;
   const size_t ahead_max_;
   std::mutex mutex_;
   std::condition_variable work_;  // something may have become possible for a thread
@@ -298,15 +297,15 @@ class Threaded final : public UnitQueue {
 
 }  // namespace
 
-std::unique_ptr<UnitQueue> InlineQueue(std::shared_ptr<const ScanJob> job) {
-  return std::make_unique<Inline>(std::move(job));
+std::unique_ptr<UnitQueue> InlineQueue(std::shared_ptr<const ScanJob> job, std::shared_ptr<ReadAhead> files) {
+  return std::make_unique<Inline>(std::move(job), std::move(files));
 }
 
-std::unique_ptr<UnitQueue> ThreadedQueue(std::shared_ptr<const ScanJob> job, int threads) {
+std::unique_ptr<UnitQueue> ThreadedQueue(std::shared_ptr<const ScanJob> job, std::shared_ptr<ReadAhead> files, int threads) {
   try {
-    return std::make_unique<Threaded>(job, threads);
+    return std::make_unique<Threaded>(job, files, threads);
   } catch (const std::system_error&) {  // not one thread to be had
-    return InlineQueue(std::move(job));
+    return InlineQueue(std::move(job), std::move(files));
   }
 }
 

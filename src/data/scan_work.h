@@ -11,27 +11,25 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
-#include "data/data_file.h"
 #include "data/file_reader.h"
+#include "data/read_ahead.h"
+#include "data/scan_job.h"
 #include "datashard/result.h"
 
 namespace datashard::data {
 
-/// What every thread of a scan reads; does not change.
-struct ScanJob {
-  std::shared_ptr<ObjectStore> store;
-  ReadPlan plan;
-  std::vector<Field> fields;         // those wanted, in the order wanted, then those only the filter needs
-  size_t wanted = 0;                 // how many of `fields` are wanted
-  std::vector<size_t> filter_fields; // index into `fields` for each predicate
-};
-
 /// A row group on its way from bytes to rows.
 struct Unit {
-  std::shared_ptr<FileReader> file;
-  FileReader::RowGroup group;
+  Unit(std::shared_ptr<FileReader> reader, const FileReader::RowGroup& row_group) : file(std::move(reader)), group(row_group) {}
+  ~Unit() { file->Drop(group); }
+  Unit(const Unit&) = delete;
+  Unit& operator=(const Unit&) = delete;
+
+  const std::shared_ptr<FileReader> file;
+  const FileReader::RowGroup group;
   std::vector<std::shared_ptr<arrow::ChunkedArray>> columns;  // of job.fields; those wanted are filtered when done
   std::shared_ptr<arrow::Array> mask;                         // rows to keep; null: all
   int64_t rows = 0;                                           // that the filter keeps
@@ -56,8 +54,8 @@ class UnitQueue {
   virtual Result<std::shared_ptr<Unit>> Next() = 0;
 };
 /// Decodes in the consumer's thread, one row group when it is asked for.
-std::unique_ptr<UnitQueue> InlineQueue(std::shared_ptr<const ScanJob> job);
+std::unique_ptr<UnitQueue> InlineQueue(std::shared_ptr<const ScanJob> job, std::shared_ptr<ReadAhead> files);
 /// Decodes on `threads` threads of its own, or fewer where the system gives no more.
-std::unique_ptr<UnitQueue> ThreadedQueue(std::shared_ptr<const ScanJob> job, int threads);
+std::unique_ptr<UnitQueue> ThreadedQueue(std::shared_ptr<const ScanJob> job, std::shared_ptr<ReadAhead> files, int threads);
 
 }  // namespace datashard::data

@@ -11,6 +11,8 @@ namespace {
 constexpr std::string_view kTokenHeader = "x-amz-meta-datashard-put";
 constexpr std::string_view kChecksumHeader = "x-amz-checksum-sha256";
 constexpr size_t kKeysPerRequest = 1000;
+// Of an object whose size nobody has said: for the time its body may take.
+constexpr int64_t kWholeBytesHint = int64_t{16} << 20;
 
 int64_t NumberIn(std::string_view text) {
   int64_t number = 0;
@@ -120,7 +122,7 @@ std::vector<Result<GotObject>> S3Client::GetAll(std::vector<std::string_view> ke
   std::vector<Call> calls;
   for (const std::string_view key : keys) {
     calls.push_back({.operation = Operation::kGet, .key = std::string(key), .headers = {{"x-amz-checksum-mode", "ENABLED"}},
-                     .answer_bytes_max = bytes_max});
+                     .answer_bytes_max = bytes_max, .answer_bytes_hint = kWholeBytesHint});
   }
   std::vector<Result<Answer>> answers = exchange_.SendAll(calls);
   std::vector<Result<GotObject>> got;

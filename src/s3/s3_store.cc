@@ -42,20 +42,55 @@ class S3Reader final : public ObjectReader {
     }
     return count;
   }
+  std::vector<Result<Bytes>> ReadRanges(std::span<const ByteRange> ranges) override {
+    std::vector<Result<Bytes>> read;
+    std::vector<std::pair<int64_t, int64_t>> asked;
+    std::vector<size_t> asked_for;  // which range each is for
+    for (const ByteRange& range : ranges) {
+      const Status usable = CheckRange(key_, range.offset_bytes, range.size_bytes);
+      read.push_back(usable.ok() ? Result<Bytes>(Bytes()) : Result<Bytes>(usable.error()));
+      if (!usable.ok() || BeforeTail(range) == 0) continue;
+      asked.emplace_back(range.offset_bytes, BeforeTail(range));
+      asked_for.push_back(read.size() - 1);
+    }
+    std::vector<Result<GotObject>> got = client_.GetRanges(key_, asked, head_.etag);
+    for (size_t i = 0; i < asked.size(); ++i) read[asked_for[i]] = Whole(asked[i], std::move(got[i]));
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      if (read[i].ok()) read[i]->append(FromTail(ranges[i]));
+    }
+    return read;
+  }
+  int64_t at_hand_offset() const override { return tail_start_; }
+  std::string identity() const override { return head_.etag; }
 
  private:
+  /// How many bytes of `range` have to be fetched; the others are in the tail or beyond the end.
+  int64_t BeforeTail(const ByteRange& range) const {
+    return std::clamp<int64_t>(tail_start_ - range.offset_bytes, 0, range.size_bytes);
+  }
+  ByteView FromTail(const ByteRange& range) const {
+    const int64_t first = std::max<int64_t>(range.offset_bytes - tail_start_, 0);
+    const int64_t count = range.size_bytes - BeforeTail(range);
+    if (first >= static_cast<int64_t>(tail_.size())) return {};
+    return ByteView(tail_).substr(static_cast<size_t>(first), static_cast<size_t>(count));
+  }
+  /// Of a range within the object nothing may be missing.
+  Result<Bytes> Whole(const std::pair<int64_t, int64_t>& range, Result<GotObject> got) const {
+    if (!got.ok()) return std::move(got).error();
+    if (static_cast<int64_t>(got->body.size()) != range.second)
+      return Corruption("{}: expected {} bytes at {}, got {}", client_.UriOf(key_), range.second, range.first, got->body.size());
+    return std::move(got->body);
+  }
   Status Fetch(int64_t offset, int64_t size, char* out) {
     for (int64_t done = 0; done < size;) {
       std::vector<std::pair<int64_t, int64_t>> ranges;
       int64_t end = done;
       for (; end < size && ranges.size() < kRangesAtOnce; end += ranges.back().second)
         ranges.emplace_back(offset + end, std::min(kRangeBytes, size - end));
-      const std::vector<Result<GotObject>> pieces = client_.GetRanges(key_, ranges, head_.etag);
+      std::vector<Result<GotObject>> pieces = client_.GetRanges(key_, ranges, head_.etag);
       for (size_t i = 0; i < pieces.size(); ++i) {
-        if (!pieces[i].ok()) return pieces[i].error();
-        if (static_cast<int64_t>(pieces[i]->body.size()) != ranges[i].second)
-          return Corruption("{}: expected {} bytes at {}, got {}", client_.UriOf(key_), ranges[i].second, ranges[i].first, pieces[i]->body.size());
-        std::memcpy(out + (ranges[i].first - offset), pieces[i]->body.data(), pieces[i]->body.size());
+        DS_ASSIGN_OR_RETURN(const Bytes piece, Whole(ranges[i], std::move(pieces[i])));
+        std::memcpy(out + (ranges[i].first - offset), piece.data(), piece.size());
       }
       done = end;
     }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace datashard {
 namespace {
 
@@ -36,6 +38,19 @@ class Meter {
   auto Run(std::string_view operation, Call&& call) const {
     return Run(operation, call, [](const auto&) { return 0; });
   }
+  /// For a call that has several results: it has failed if one of them has.
+  template <typename Call>
+  auto RunAll(std::string_view operation, Call&& call) const {
+    const auto start = outside_.clock.Monotonic();
+    auto results = call();
+    const std::chrono::duration<double> taken = outside_.clock.Monotonic() - start;
+    Add(operation, "seconds", taken.count());
+    Add(operation, "calls_total", 1);
+    if (const auto bytes = static_cast<double>(BytesOf(results)); bytes > 0) Add(operation, "bytes_total", bytes);
+    if (std::any_of(results.begin(), results.end(), [](const auto& result) { return !result.ok() && IsFailure(result.kind()); }))
+      Add(operation, "failures_total", 1);
+    return results;
+  }
   template <typename Call>
   auto Write(std::string_view operation, ByteView body, Call&& call) const {
     return Run(operation, call, [&](const auto&) { return body.size(); });
@@ -58,6 +73,11 @@ class MeteredReader final : public ObjectReader {
   Result<int64_t> ReadAt(int64_t offset, int64_t size, void* out) override {
     return meter_.Run("read_at", [&] { return base_->ReadAt(offset, size, out); }, [](const auto& count) { return *count; });
   }
+  std::vector<Result<Bytes>> ReadRanges(std::span<const ByteRange> ranges) override {
+    return meter_.RunAll("read_ranges", [&] { return base_->ReadRanges(ranges); });
+  }
+  int64_t at_hand_offset() const override { return base_->at_hand_offset(); }
+  std::string identity() const override { return base_->identity(); }
 
  private:
   const std::unique_ptr<ObjectReader> base_;
@@ -171,17 +191,9 @@ class Metered final : public ObjectStore {
     return found;
   }
   std::vector<Result<Bytes>> GetMany(std::span<const std::string> keys) override {
-    std::vector<Result<Bytes>> got;
-    const Status counted = meter_.Run(
-        "get_many",
-        [&] {
-          got = base_->GetMany(keys);
-          return Status();
-        },
-        [&](const auto&) { return BytesOf(got); });
-    static_cast<void>(counted);
-    return got;
+    return meter_.RunAll("get_many", [&] { return base_->GetMany(keys); });
   }
+  void Forget(std::string_view key) override { base_->Forget(key); }
   std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) override {
     return base_->WatchNames(directory_key, std::move(accept));
   }

@@ -52,6 +52,12 @@ class ObjectReader : public NamedObject {
   /// Reads up to `size` bytes at `offset` into `out`; fewer than `size` only where the object ends (at opening) first.
   /// Errors: kInvalidArgument for a negative offset or size; kCorruption where the object became shorter since.
   virtual Result<int64_t> ReadAt(int64_t offset, int64_t size, void* out) = 0;
+  /// Each range as ReadAt gives it; all in one round trip where the store is remote.
+  virtual std::vector<Result<Bytes>> ReadRanges(std::span<const ByteRange> ranges);
+  /// From here to its end the object came with its opening: reading that costs no request. size_bytes() where nothing did.
+  virtual int64_t at_hand_offset() const { return size_bytes(); }
+  /// Tells this object from every other that its key leads to at another time; "" where the store cannot.
+  virtual std::string identity() const { return {}; }
 };
 
 /// An object being written piece by piece; it has no visible name before Finish.
@@ -180,12 +186,25 @@ class ObjectStore {
   /// store's own, which List does not show. One that a live process holds for longer than this is lost to it: the call that
   /// uses it fails. \return what was found, in byte order of the keys; empty where the store has no such thing.
   virtual Result<std::vector<ObjectInfo>> RemoveLeftovers(const LeftoverOptions&) { return std::vector<ObjectInfo>(); }
+  /// What was read of an object turned out to be damaged: copies of it that are kept on this machine are not used again.
+  virtual void Forget(std::string_view /*key*/) {}
   /// Follows the names that `accept` accepts directly in `directory_key`, which need not be there yet. Null where the
   /// store has no such thing (memory, buckets).
   virtual std::unique_ptr<NameWatch> WatchNames(std::string_view directory_key, NameFilter accept) = 0;
   /// The time by the clock that stamps objects.
   virtual Result<Instant> ServerTime() = 0;
 };
+
+inline std::vector<Result<Bytes>> ObjectReader::ReadRanges(std::span<const ByteRange> ranges) {
+  std::vector<Result<Bytes>> read;
+  for (const ByteRange& range : ranges) {
+    Bytes bytes(static_cast<size_t>(range.size_bytes), '\0');
+    const Result<int64_t> count = ReadAt(range.offset_bytes, range.size_bytes, bytes.data());
+    if (count.ok()) bytes.resize(static_cast<size_t>(*count));
+    read.push_back(count.ok() ? Result<Bytes>(std::move(bytes)) : Result<Bytes>(count.error()));
+  }
+  return read;
+}
 
 /// Objects in memory, durable at once: for tests and as the simulation's ground.
 /// \param remote  what is_remote() says.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "cache/caching_store.h"
 #include "http/http_client.h"
 #include "s3/credentials_chain.h"
 #include "s3/s3_store.h"
@@ -42,6 +43,23 @@ Status CheckIsPlace(std::string_view table_path) {
   return InvalidArgument("a table path is a directory or s3://bucket/path, not {}", table_path);
 }
 
+/// Files that Iceberg never writes twice, and whose names carry random ids: data files, manifests and their lists, archived history.
+bool IsImmutable(std::string_view key) { return key.ends_with(".parquet") || key.ends_with(".avro"); }
+
+/// With copies on this machine's disk, where the user wants them; without them where the directory cannot be used.
+Result<std::unique_ptr<ObjectStore>> WithCache(std::unique_ptr<ObjectStore> store, const s3::S3Settings& settings,
+                                               const Environment& environment, const Outside& outside) {
+  DS_ASSIGN_OR_RETURN(const std::optional<cache::CacheSettings> wanted, cache::CacheFromEnvironment(environment));
+  if (!wanted) return store;
+  Result<std::unique_ptr<cache::DiskCache>> cache = cache::DiskCache::Open(*wanted, outside);
+  if (!cache.ok()) {
+    outside.log.Write(LogLevel::kWarning, fmt::format("DATASHARD_S3_CACHE_DIR is not used: {}", cache.error().ToString()));
+    return store;
+  }
+  std::string place = fmt::format("{}|{}", settings.place.endpoint, settings.location());
+  return cache::CachingStore(std::move(store), std::move(cache).value(), std::move(place), IsImmutable);
+}
+
 Result<TablePlace> OpenBucket(const s3::S3Settings& settings, const Environment& environment, const Outside& outside) {
   const std::shared_ptr<HttpClient>& http = SharedHttpClient(environment);
   DS_ASSIGN_OR_RETURN(std::shared_ptr<ObjectStore> store,
@@ -49,7 +67,9 @@ Result<TablePlace> OpenBucket(const s3::S3Settings& settings, const Environment&
                                        .prefix = settings.prefix,
                                        .exclusive = ExclusiveOf(settings.conditional_writes)},
                                       http, s3::CredentialsFor(settings, environment, *http, outside), outside));
-  return TablePlace{.store = MeteredStore(std::move(store), outside),
+  DS_ASSIGN_OR_RETURN(std::unique_ptr<ObjectStore> metered,
+                      WithCache(MeteredStore(std::move(store), outside), settings, environment, outside));
+  return TablePlace{.store = std::move(metered),
                     .identity = fmt::format("{}|{}|{}|{}", settings.place.endpoint, settings.place.bucket, settings.prefix,
                                             WhoAsks(settings, environment)),
                     .bucket = settings};

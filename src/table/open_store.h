@@ -22,7 +22,8 @@ struct TablePlace {
   std::optional<s3::S3Settings> bucket;
 };
 
-/// An s3:// URI, or any path where DATASHARD_STORAGE_TYPE is s3, lies in a bucket: no request is made here and nothing local.
+/// An s3:// URI, or any path where DATASHARD_STORAGE_TYPE is s3, lies in a bucket: no request is made here, and nothing local but the
+/// cache where DATASHARD_S3_CACHE_DIR is set.
 /// Other paths are directories, made if `create`. `outside` is borrowed by the store.
 /// Errors: those of OpenLocalStore; kInvalidArgument, kUnsupported: what the environment says of the bucket; kInvalidArgument: a URI
 /// of another kind.

@@ -46,32 +46,37 @@ Result<std::vector<int32_t>> ResolveColumns(const Schema& schema, const std::opt
 
 }  // namespace
 
-Result<ArrowStream> TableImpl::Scan(const ScanOptions& options) {
-  if (options.threads < 0) return InvalidArgument("threads is {}; expected 0 (one per core) or more", options.threads);
-  if (options.batch_rows < 0) return InvalidArgument("batch_rows is {}; expected 0 or more", options.batch_rows);
-  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, Current());
+Result<data::ReadPlan> TableImpl::PlanScan(const catalog::VersionPtr& version, const ScanOptions& options) {
   DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> snapshot, FindSnapshot(version, options.snapshot_id));
-
   data::ReadPlan plan;
   plan.schema = SchemaOf(version->metadata, snapshot);
   DS_ASSIGN_OR_RETURN(plan.column_ids, ResolveColumns(plan.schema, options.columns));
   DS_ASSIGN_OR_RETURN(plan.filter, data::BindFilter(options.filter, plan.schema));
   plan.threads = options.threads == 0 ? CoreCount() : options.threads;
+  plan.requests = requests_max();
   plan.batch_rows = options.batch_rows;
   plan.verify = options.verify;
+  if (!snapshot) return plan;
 
   std::optional<std::string> name_mapping;
   const auto mapping = version->metadata.properties.find("schema.name-mapping.default");
   if (mapping != version->metadata.properties.end()) name_mapping = mapping->second;
 
-  if (snapshot) {
-    DS_RETURN_IF_ERROR(ForEachDataFile(version, *snapshot, [&](const DataFile& file) -> Status {
-      if (!data::MayMatch(plan.filter, plan.schema, file)) return {};
-      DS_ASSIGN_OR_RETURN(std::string key, catalog::KeyOf(*store, version->metadata.location, file.file_path));
-      plan.files.push_back({.key = std::move(key), .file = file, .name_mapping = name_mapping});
-      return {};
-    }));
-  }
+  DS_RETURN_IF_ERROR(ForEachDataFile(version, *snapshot, [&](const DataFile& file) -> Status {
+    if (!data::MayMatch(plan.filter, plan.schema, file)) return {};
+    DS_ASSIGN_OR_RETURN(std::string key, catalog::KeyOf(*store, version->metadata.location, file.file_path));
+    plan.files.push_back({.key = std::move(key), .file = file, .name_mapping = name_mapping});
+    return {};
+  }));
+  return plan;
+}
+
+Result<ArrowStream> TableImpl::Scan(const ScanOptions& options) {
+  if (options.threads < 0) return InvalidArgument("threads is {}; expected 0 (one per core) or more", options.threads);
+  if (options.batch_rows < 0) return InvalidArgument("batch_rows is {}; expected 0 or more", options.batch_rows);
+  DS_ASSIGN_OR_RETURN(data::ReadPlan plan, OnNewest<data::ReadPlan>([&](const catalog::VersionPtr& version) {
+                        return PlanScan(version, options);
+                      }));
   return data::ReadDataFiles(store, std::move(plan));
 }
 

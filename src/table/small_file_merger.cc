@@ -34,10 +34,11 @@ int64_t FilesOf(const std::vector<ManifestFile>& manifests) {
 }  // namespace
 
 SmallFileMerger::SmallFileMerger(std::shared_ptr<ObjectStore> store, Outside outside, commit::OpenRing open_ring,
-                                 commit::MergeLimits limits)
+                                 commit::MergeLimits limits, int32_t requests)
     : store_(std::move(store)),
       outside_(outside),
       limits_(limits),
+      requests_(requests),
       catalog_(store_, outside),
       committer_(store_, catalog_, outside),
       group_(store_, committer_, outside, std::move(open_ring)),
@@ -103,7 +104,8 @@ Result<bool> SmallFileMerger::Merge(const commit::Base& base, std::vector<Manife
 Result<DataFile> SmallFileMerger::Write(const commit::Base& base, const std::vector<ManifestEntry>& run, WriteGroup& group,
                                         const std::string& key, const std::function<bool()>& stopped) {
   const iceberg::TableMetadata& metadata = base.metadata();
-  data::MergePlan plan{.schema = metadata.current_schema(), .key = key, .uri = fmt::format("{}/{}", store_->root_uri(), key)};
+  data::MergePlan plan{.schema = metadata.current_schema(), .key = key, .uri = fmt::format("{}/{}", store_->root_uri(), key),
+                       .requests = requests_};
   const std::optional<std::string> name_mapping = NameMappingOf(metadata);
   for (const ManifestEntry& entry : run) {
     DS_ASSIGN_OR_RETURN(std::string file_key, catalog::KeyOf(*store_, metadata.location, entry.data_file.file_path));

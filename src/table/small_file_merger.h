@@ -26,8 +26,9 @@ class SmallFileMerger {
   static constexpr int64_t kFilesBetweenLooks = 64;
 
   /// \param open_ring  joins the table's ring; none: merges do not know of each other, and race with appends.
+  /// \param requests  ReadPlan::requests.
   SmallFileMerger(std::shared_ptr<ObjectStore> store, Outside outside, commit::OpenRing open_ring,
-                  commit::MergeLimits limits = {});
+                  commit::MergeLimits limits = {}, int32_t requests = 1);
 
   struct Outcome {
     bool merged = false;
@@ -51,6 +52,7 @@ class SmallFileMerger {
   const std::shared_ptr<ObjectStore> store_;
   const Outside outside_;
   const commit::MergeLimits limits_;
+  const int32_t requests_;
   catalog::DirectoryCatalog catalog_;
   commit::Committer committer_;
   commit::GroupCommitter group_;

@@ -137,13 +137,14 @@ Status Table::ForEachSnapshot(const std::function<Result<bool>(const Snapshot&)>
 }
 
 Result<int64_t> Table::row_count(std::optional<int64_t> snapshot_id) const {
-  DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
-  DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> snapshot, impl_->FindSnapshot(version, snapshot_id));
-  if (!snapshot) return 0;
-  DS_ASSIGN_OR_RETURN(const std::vector<ManifestFile> manifests, impl_->DataManifests(version, *snapshot));
-  int64_t rows = 0;
-  for (const ManifestFile& manifest : manifests) rows += manifest.added_rows_count + manifest.existing_rows_count;
-  return rows;
+  return impl_->OnNewest<int64_t>([&](const catalog::VersionPtr& version) -> Result<int64_t> {
+    DS_ASSIGN_OR_RETURN(const std::optional<Snapshot> snapshot, impl_->FindSnapshot(version, snapshot_id));
+    if (!snapshot) return 0;
+    DS_ASSIGN_OR_RETURN(const std::vector<ManifestFile> manifests, impl_->DataManifests(version, *snapshot));
+    int64_t rows = 0;
+    for (const ManifestFile& manifest : manifests) rows += manifest.added_rows_count + manifest.existing_rows_count;
+    return rows;
+  });
 }
 
 Result<ArrowStream> Table::Scan(ScanOptions options) const { return impl_->Scan(options); }

@@ -1,5 +1,7 @@
 #include "table/table_impl.h"
 
+#include <atomic>
+
 #include "base/error.h"
 #include "base/uri.h"
 #include "catalog/history.h"
@@ -11,6 +13,8 @@ namespace datashard {
 namespace {
 
 constexpr size_t kCachedFilesMax = 200'000;
+// As many as there are idle connections kept. Fifty small files then come in one round trip; each has a thread that waits.
+constexpr int32_t kRequestsMax = 64;
 
 Error SchemaDiffers(std::string_view where, const Schema& table, const Schema& given) {
   std::string difference = fmt::format("the table has {} fields, {} were given", table.fields.size(), given.fields.size());
@@ -45,6 +49,17 @@ void ManifestCache::Add(const std::string& path, Entries entries) {
   if (cached->by_path.emplace(path, std::move(entries)).second) cached->files += count;
 }
 
+std::optional<std::vector<ManifestFile>> ManifestCache::FindList(const std::string& path) const {
+  const auto cached = cached_.Lock();
+  return cached->list_path == path ? std::optional(cached->list) : std::nullopt;
+}
+
+void ManifestCache::AddList(const std::string& path, std::vector<ManifestFile> manifests) {
+  const auto cached = cached_.Lock();
+  cached->list_path = path;
+  cached->list = std::move(manifests);
+}
+
 TableImpl::TableImpl(std::string path, std::shared_ptr<ObjectStore> store,
                      std::unique_ptr<TableSurroundings> surroundings, Outside outside, catalog::VersionLimits limits)
     : path(std::move(path)),
@@ -57,7 +72,8 @@ TableImpl::TableImpl(std::string path, std::shared_ptr<ObjectStore> store,
   const auto make_merger = [this](Metrics& metrics) {
     const catalog::VersionPtr known = Known();
     return std::make_unique<SmallFileMerger>(this->store, Outside{this->outside.clock, this->outside.random, metrics, this->outside.log},
-                                             known == nullptr ? commit::OpenRing() : RingOpener(known->metadata));
+                                             known == nullptr ? commit::OpenRing() : RingOpener(known->metadata), commit::MergeLimits{},
+                                             requests_max());
   };
   merges_ = std::make_unique<BackgroundMerges>(make_merger, outside.log);
 }
@@ -155,10 +171,22 @@ Result<std::optional<Snapshot>> TableImpl::FindSnapshot(const catalog::VersionPt
       .About(ErrorSubject::kSnapshot);
 }
 
-Result<std::vector<ManifestFile>> TableImpl::DataManifests(const catalog::VersionPtr& version,
-                                                           const Snapshot& snapshot) const {
-  DS_ASSIGN_OR_RETURN(std::vector<ManifestFile> manifests,
-                      catalog::ReadManifestListOf(*store, version->metadata, snapshot));
+Error TableImpl::Distrusted(Error error, const catalog::VersionPtr& version, std::string_view path) {
+  const Result<std::string> key = catalog::KeyOf(*store, version->metadata.location, path);
+  if (error.kind() == ErrorKind::kCorruption && key.ok()) store->Forget(*key);
+  return error;
+}
+
+int32_t TableImpl::requests_max() const { return surroundings_ != nullptr && store->is_remote() ? kRequestsMax : 1; }
+
+Result<std::vector<ManifestFile>> TableImpl::DataManifests(const catalog::VersionPtr& version, const Snapshot& snapshot) {
+  // Where it takes a request, an unchanged list is not read again.
+  if (store->is_remote()) {
+    if (auto known = manifests_.FindList(snapshot.manifest_list)) return *std::move(known);
+  }
+  Result<std::vector<ManifestFile>> read = catalog::ReadManifestListOf(*store, version->metadata, snapshot);
+  if (!read.ok()) return Distrusted(std::move(read).error(), version, snapshot.manifest_list);
+  std::vector<ManifestFile> manifests = *std::move(read);
   for (const ManifestFile& manifest : manifests) {
     if (manifest.content == ManifestContent::kDeletes && manifest.added_files_count + manifest.existing_files_count > 0) {
       return Unsupported("snapshot {} of {} has row-level delete files, which cannot be applied here yet; read the table "
@@ -170,25 +198,46 @@ Result<std::vector<ManifestFile>> TableImpl::DataManifests(const catalog::Versio
   std::erase_if(manifests, [](const ManifestFile& manifest) {
     return manifest.content == ManifestContent::kDeletes || commit::LiveFiles(manifest) == 0;
   });
+  if (store->is_remote()) manifests_.AddList(snapshot.manifest_list, manifests);
   return manifests;
 }
 
-Result<ManifestCache::Entries> TableImpl::EntriesOf(const catalog::VersionPtr& version, const ManifestFile& manifest) {
-  if (ManifestCache::Entries cached = manifests_.Find(manifest.manifest_path)) return cached;
-  DS_ASSIGN_OR_RETURN(std::vector<ManifestEntry> read, catalog::ReadManifestOf(*store, version->metadata, manifest));
-  auto entries = std::make_shared<const std::vector<ManifestEntry>>(std::move(read));
-  manifests_.Add(manifest.manifest_path, entries);
-  return ManifestCache::Entries(entries);
+Result<std::vector<ManifestCache::Entries>> TableImpl::EntriesOf(const catalog::VersionPtr& version,
+                                                                 std::span<const ManifestFile> manifests) {
+  std::vector<ManifestCache::Entries> entries;
+  std::vector<size_t> unknown;
+  for (const ManifestFile& manifest : manifests) {
+    entries.push_back(manifests_.Find(manifest.manifest_path));
+    if (entries.back() == nullptr) unknown.push_back(entries.size() - 1);
+  }
+  std::vector<std::optional<Error>> errors(unknown.size());
+  std::atomic<bool> failed = false;
+  RunAll(unknown.size(), static_cast<size_t>(requests_max()), [&](size_t i) {
+    if (failed) return;
+    const ManifestFile& manifest = manifests[unknown[i]];
+    Result<std::vector<ManifestEntry>> read = catalog::ReadManifestOf(*store, version->metadata, manifest);
+    if (read.ok()) {
+      entries[unknown[i]] = std::make_shared<const std::vector<ManifestEntry>>(*std::move(read));
+      manifests_.Add(manifest.manifest_path, entries[unknown[i]]);
+    } else {
+      errors[i] = Distrusted(std::move(read).error(), version, manifest.manifest_path);
+      failed = true;
+    }
+  });
+  for (std::optional<Error>& error : errors) {
+    if (error) return *std::move(error);
+  }
+  return entries;
 }
 
 Status TableImpl::ForEachDataFile(const catalog::VersionPtr& version, const Snapshot& snapshot,
                                   const std::function<Status(const DataFile&)>& visit) {
   DS_ASSIGN_OR_RETURN(const std::vector<ManifestFile> manifests, DataManifests(version, snapshot));
-  for (const ManifestFile& manifest : manifests) {
-    DS_ASSIGN_OR_RETURN(const ManifestCache::Entries entries, EntriesOf(version, manifest));
-    for (const ManifestEntry& entry : *entries) {
+  DS_ASSIGN_OR_RETURN(const std::vector<ManifestCache::Entries> entries, EntriesOf(version, manifests));
+  for (size_t i = 0; i < manifests.size(); ++i) {
+    for (const ManifestEntry& entry : *entries[i]) {
       if (entry.data_file.content != FileContent::kData) {
-        return Corruption("manifest {} holds data, but its entry {} is a delete file", manifest.manifest_path,
+        return Corruption("manifest {} holds data, but its entry {} is a delete file", manifests[i].manifest_path,
                           entry.data_file.file_path)
             .About(ErrorSubject::kMetadata);
       }

@@ -6,8 +6,8 @@ import pytest
 import s3_server
 
 
-@pytest.fixture(scope="session")
-def server():
-    """versitygw with an empty bucket, for the whole session: tests keep to names of their own."""
-    with s3_server.running(s3_server.Options(keep_alive=True)) as running:
+@pytest.fixture(scope="session", params=["versitygw", pytest.param("minio", marks=[pytest.mark.long, pytest.mark.timeout(2400)])])
+def server(request):
+    """A server with an empty bucket, for the whole session: tests keep to names of their own."""
+    with s3_server.running(s3_server.Options(server=request.param, keep_alive=True)) as running:
         yield running

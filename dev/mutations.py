@@ -98,7 +98,7 @@ MUTATIONS = [
              "src/catalog/directory_catalog.cc", "constexpr auto kTrusted = std::chrono::minutes(10);",
              "constexpr auto kTrusted = std::chrono::hours(10);", "sim_test", "RemoteSim.AWriterStoppedTwice*"),
     Mutation("remote-loser", "that a version could be read does not say that it is young", "src/catalog/directory_catalog.cc",
-             "  (*next)->seen_us = known->seen_us.load();", "  NoteNewest(**next, outside_.clock.Monotonic());", "sim_test",
+             "  next.seen_us = known.seen_us.load();", "  next.seen_us = outside_.clock.Monotonic().count();", "sim_test",
              "RemoteSim.AWriterStoppedTwice*"),
     Mutation("remote-batches", "the first name of a batch tells whether it is being removed", "src/catalog/old_versions.h",
              "return (number - 1) / limits_.batch * limits_.batch + 1;", "return number;", "sim_test",

@@ -258,23 +258,25 @@ Result<VersionPtr> DirectoryCatalog::RefreshAfterLoss(const VersionPtr& known) c
   if (!remote_) return Refresh(known);
   Result<VersionPtr> next = Read(known->number + 1);
   if (!next.ok()) return next.kind() == ErrorKind::kNotFound ? Refresh(known) : std::move(next);
-  // How long it has been there, and whether it is the newest, is not known; but it came after that moment.
-  (*next)->seen_us = known->seen_us.load();
-  (*next)->doubtful = known->doubtful.load();
+  FollowsOn(*known, **next);
   DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, **next));
   return next;
 }
 
 Result<VersionPtr> DirectoryCatalog::Next(const VersionPtr& known) const {
   if (!remote_ || gzip_seen_) return Refresh(known);
+  const auto looked = outside_.clock.Monotonic();
   Result<VersionPtr> next = Read(known->number + 1, Spellings::kPlain);
   if (next.ok()) {
+    FollowsOn(*known, **next);
     DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, **next));
     return Refresh(*next);
   }
   if (next.kind() != ErrorKind::kNotFound) return next;
   DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*known));
-  return still_there ? Result<VersionPtr>(known) : Refresh(known);
+  if (!still_there) return Refresh(known);
+  NoteNewest(*known, looked);
+  return known;
 }
 
 bool DirectoryCatalog::WasSeenWithin(const Version& version, std::chrono::microseconds span) const {
@@ -285,6 +287,12 @@ bool DirectoryCatalog::WasSeenWithin(const Version& version, std::chrono::micros
 
 void DirectoryCatalog::NoteNewest(const Version& version, std::chrono::microseconds looked) const {
   version.seen_us = looked.count();
+  version.doubtful = false;
+}
+
+void DirectoryCatalog::FollowsOn(const Version& known, const Version& next) const {
+  next.seen_us = known.seen_us.load();
+  next.doubtful = known.doubtful.load();
 }
 
 Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
@@ -304,7 +312,6 @@ Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
     DS_ASSIGN_OR_RETURN(newest, ReadHead(head, looked));
   } else {
     NoteNewest(*known, looked);
-    known->doubtful = false;
   }
   DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, *newest));
   return newest;

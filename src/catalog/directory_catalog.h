@@ -128,6 +128,9 @@ class DirectoryCatalog {
   bool WasSeenWithin(const Version& version, std::chrono::microseconds span) const;
   /// `looked`: a moment before it was seen that no later one exists.
   void NoteNewest(const Version& version, std::chrono::microseconds looked) const;
+  /// `next` was read after `known`: how long it has been there, and whether it is the newest, nobody knows, but it came after the
+  /// moment at which `known` was the newest.
+  void FollowsOn(const Version& known, const Version& next) const;
   /// Does its batch of names stand untouched?
   Result<bool> BatchStands(const Version& version) const;
 

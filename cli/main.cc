@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "cli/text.h"
+#include "datashard/interrupt.h"
 
 namespace datashard::cli {
 namespace {
@@ -36,6 +37,7 @@ int Fail(const Error& error) {
 int Main(int argc, const char* const* argv) {
   WatchSignals();
   Output out(STDOUT_FILENO);
+  const InterruptScope scope(CheckSignals);
   const Status status = RunCommand(argc, argv, out);
   if (status.ok()) return kExitOk;
   // `datashard scan t | head` has all it wanted: neither a failure nor worth a word.

@@ -43,6 +43,7 @@ class Options:
     port: int = 0                  # 0: a free one
     keep_alive: bool = False       # versitygw then misreads uploads with a trailer, Arrow's among them
     users: bool = False            # may have users besides the one that starts it (versitygw; tests/support/s3_users.py)
+    domain: str = ""               # requests to BUCKET.domain are for that bucket
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,8 @@ def command_of(options: Options, binary: Path, port: int, data: Path, place: Pat
     address = f"127.0.0.1:{port}"
     if options.server == "minio":
         return ([str(binary), "server", "--quiet", "--address", address, str(data)],
-                {"MINIO_ROOT_USER": access, "MINIO_ROOT_PASSWORD": secret, "MINIO_UPDATE": "off", "MINIO_BROWSER": "off"})
+                {"MINIO_ROOT_USER": access, "MINIO_ROOT_PASSWORD": secret, "MINIO_UPDATE": "off", "MINIO_BROWSER": "off",
+                 "MINIO_DOMAIN": options.domain})
     command = [str(binary), "--quiet", "--port", address, "--health", HEALTH["versitygw"]]
     if options.keep_alive:
         command.append("--keep-alive")
@@ -189,6 +191,8 @@ def command_of(options: Options, binary: Path, port: int, data: Path, place: Pat
         users = place / "users"
         users.mkdir()
         command += ["--iam-dir", str(users)]
+    if options.domain:
+        command += ["--virtual-domain", options.domain]
     command.append("posix")
     if not keeps_attributes(data):
         sidecar = place / "sidecar"

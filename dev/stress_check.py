@@ -17,22 +17,39 @@ def read_errors(path: str) -> dict[int, str]:
     return {int(row): message for row, _, message in (line.partition("\t") for line in lines)}
 
 
+def outcome_of(message: str) -> str:
+    """What an append that raised told about its rows: unknown (they may be there), refused (they are not), or error."""
+    name = message.partition(":")[0]
+    kind = getattr(datashard, name, None) or {"commit unknown": datashard.CommitUnknown, "unavailable": datashard.Unavailable,
+                                              "conflict": datashard.Conflict}.get(name)
+    if not isinstance(kind, type):
+        return "error"
+    return "unknown" if issubclass(kind, datashard.CommitUnknown) else (
+        "refused" if issubclass(kind, (datashard.Unavailable, datashard.Conflict)) else "error")
+
+
 def verdict(table: datashard.Table, acknowledged: set[int], skipped: set[int], raised: dict[int, str], died: list[str],
-            snapshots: int, choice: random.Random) -> dict:
+            snapshots: int, choice: random.Random, faults: bool = False) -> dict:
     """Compares the table with what its writers were told.
 
     acknowledged: rows whose append returned: there exactly once. skipped: rows whose append a kill cut off, and the keys of
-    raised: rows whose append raised; both may be there, once. Anything else is wrong.
+    raised: rows whose append raised; both may be there, once. Anything else is wrong, and so is an append that raised, unless
+    there were faults: then it may, and a row that was refused is not there.
     """
+    outcomes = {row: outcome_of(message) if faults else "error" for row, message in raised.items()}
+    unknown = {row for row, outcome in outcomes.items() if outcome == "unknown"}
+    refused = {row for row, outcome in outcomes.items() if outcome == "refused"}
     found = collections.Counter(row["id"] for row in table.scan(columns=["id"]))
     lost = acknowledged - found.keys()
-    strays = found.keys() - acknowledged - skipped - raised.keys()
+    strays = found.keys() - acknowledged - skipped - (raised.keys() - refused)
     repeated = sum(found.values()) - len(found)
     read, unreadable = read_snapshots(table, found, snapshots, choice)
-    errors = [f"row {row}: {message}" for row, message in sorted(raised.items())] + died
+    errors = [f"row {row}: {message}" for row, message in sorted(raised.items()) if outcomes[row] == "error"] + died
     return {
         "expected": len(acknowledged), "found": len(found), "lost": len(lost), "repeated": repeated, "strays": len(strays),
-        "cut_off": len(skipped), "cut_off_there": len(skipped & found.keys()), "errors": len(errors),
+        "cut_off": len(skipped), "cut_off_there": len(skipped & found.keys()),
+        "unknown": len(unknown), "unknown_there": len(unknown & found.keys()), "refused": len(refused),
+        "refused_there": len(refused & found.keys()), "raised_examples": [raised[row] for row in sorted(unknown | refused)][:3], "errors": len(errors),
         "error_examples": errors[:3], "snapshots_read": read, "snapshots_unreadable": unreadable,
         "ok": not (lost or strays or repeated or errors or unreadable),
     }
@@ -112,13 +129,18 @@ def table_lines(result: dict) -> str:
     if result["killed"] or result["stopped"]:
         lines.append(f"   writers:     {result['killed']} killed, {result['stopped']} stopped for a while; of {result['cut_off']} appends "
                      f"cut off by a kill, {result['cut_off_there']} are there")
+    if "faults" in result:
+        kinds = ", ".join(f"{count:,} {fault}" for fault, count in sorted(result["faults"].items()))
+        lines.append(f"   faults:      {sum(result['faults'].values()):,} in {result['requests']:,} requests: {kinds}")
+        lines.append(f"   told so:     {result['unknown']:,} outcomes unknown, of which {result['unknown_there']:,} are there; "
+                     f"{result['refused']:,} refused, of which {result['refused_there']:,} are there")
     lines += [fairness_line(kind, of) for kind, of in result.get("fairness", {}).items()]
     if result["memory_bytes"]:
         lines.append(f"   memory:      {result['memory_bytes'] / 2**30:.2f} GiB for all writers (shared pages counted once)")
     lines.append(f"   snapshots:   {result['snapshots_read']} random ones read, by id and by time")
     lines += [f"   wrong:       {text}" for text in result["snapshots_unreadable"] + result["error_examples"]]
     if result["strays"]:
-        lines.append(f"   wrong:       {result['strays']} rows that nobody appended")
+        lines.append(f"   wrong:       {result['strays']} rows that nobody appended or that were refused")
     lines.append("   verdict:     " + ("every acknowledged row is there exactly once" if result["ok"] else
                                        f"WRONG, see above (--seed {result['seed']})"))
     return "\n".join(lines)

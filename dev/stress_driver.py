@@ -33,15 +33,20 @@ class Load:
     stop_every: float | None = None
     start_method: str = "spawn"
     seed: int = 0
+    endpoints: tuple[str, ...] = ()  # of hosts, among which the processes are dealt: by which each reaches the bucket
+
+    def variables(self, number: int) -> dict[str, str]:
+        """What the environment of process `number` says besides ours."""
+        return {"DATASHARD_S3_ENDPOINT": self.endpoints[number % len(self.endpoints)]} if self.endpoints else {}
 
 
 class NativeProcess:
     """The C++ writer of `task` behind the face of a multiprocessing process."""
 
-    def __init__(self, task: Task):
+    def __init__(self, task: Task, variables: dict[str, str]):
         lanes = [f"{lane}:{first}" for lane, first in task.lanes]
         self._running = subprocess.Popen([NATIVE_WRITER, task.table, task.progress, task.errors, str(task.lanes_in_all),
-                                          str(task.appends), str(task.writer), str(task.row_bytes), *lanes], stdin=subprocess.DEVNULL)
+                                          str(task.appends), str(task.writer), str(task.row_bytes), *lanes], stdin=subprocess.DEVNULL, env=os.environ | variables)
         self.pid = self._running.pid
         self.kill, self.join = self._running.kill, self._running.wait
 
@@ -100,8 +105,8 @@ class Driver:
         load = self.load
         task = Task(self.table, self.progress_path, self.errors, self.lanes, self.lane_rows, number, load.row_bytes, lanes)
         if number >= load.processes - load.native:
-            return Writer(NativeProcess(task), number)
-        process = self.context.Process(target=run, args=(task, self.opened))
+            return Writer(NativeProcess(task, load.variables(number)), number)
+        process = self.context.Process(target=run, args=(task, self.opened, load.variables(number)))
         process.start()
         return Writer(process, number)
 

@@ -63,11 +63,12 @@ class Task:
     lanes: tuple[tuple[int, int], ...]  # (lane, first row)
 
 
-def run(task: Task, opened: datashard.Table | None = None) -> None:
+def run(task: Task, opened: datashard.Table | None = None, variables: dict[str, str] | None = None) -> None:
     """Appends all rows of `task`, from GO to STOP; an append that raises is noted and the next row follows.
 
-    opened: a table the parent opened before it forked; None: the writer opens its own.
+    opened: a table the parent opened before it forked; None: the writer opens its own. variables: for its environment.
     """
+    os.environ.update(variables or {})
     table = opened if opened is not None else datashard.load_table(task.table)
     progress = Progress(task.progress, task.lanes_in_all)
     errors = os.open(task.errors, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

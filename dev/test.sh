@@ -15,6 +15,11 @@ cpp_tests() {
   "${with_server[@]}" ctest --test-dir "$build" --output-on-failure --no-tests=error -j2 "${select[@]}"
 }
 
+# The client and the store on the second server.
+minio_tests() {
+  dev/s3-server run --for-tests --server minio -- "$build/s3_test" --gtest_brief=1
+}
+
 # tests/cli is run by ctest, which knows where the command is.
 python_tests() {
   local select=()
@@ -43,5 +48,6 @@ run() {
   [ $? -eq 0 ] || failed+=("$1")
 }
 run "C++ tests" cpp_tests
+[ "$scope" != all ] || [ -n "$room" ] || run "C++ tests on MinIO" minio_tests
 [ -n "$room" ] || run "Python tests" python_tests
 [ ${#failed[@]} -eq 0 ] || die "failed: ${failed[*]}"

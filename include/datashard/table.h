@@ -13,6 +13,7 @@
 
 #include "datashard/arrow_c.h"
 #include "datashard/filter.h"
+#include "datashard/interrupt.h"
 #include "datashard/maintenance.h"
 #include "datashard/manifest.h"
 #include "datashard/result.h"
@@ -53,9 +54,6 @@ struct SnapshotListOptions {
 
 class TableImpl;  // internal
 class Transaction;
-
-/// Called now and then while a call waits; a value other than ok ends the wait with that error (Ctrl-C in Python).
-using Interrupted = std::function<Status()>;
 
 /// A handle on a table. Callable from several threads. Costs are given in file system calls of a local table.
 class Table {

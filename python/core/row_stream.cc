@@ -9,6 +9,7 @@
 #include "datashard/rows.h"
 #include "python_error.h"
 #include "python_values.h"
+#include "signals.h"
 #include "uuid_text.h"
 
 namespace datashard::python {
@@ -105,6 +106,7 @@ int GetWatchedSchema(ArrowArrayStream* stream, ArrowSchema* out) {
 }
 int GetWatchedNext(ArrowArrayStream* stream, ArrowArray* out) {
   Watched& watched = WatchedOf(stream);
+  const InterruptScope scope(SignalsForStrangers());
   return Note(watched, watched.inner->get_next(watched.inner.get(), out));
 }
 const char* GetWatchedError(ArrowArrayStream* stream) {
@@ -154,17 +156,19 @@ ArrowArrayHandle RowStream::Pull() {
   if (stream_.empty()) return {};
   if (busy_) Refuse(ErrorSubject::kNone, "another thread is reading these rows; give each thread a scan of its own");
   ArrowArrayHandle batch;
-  int code = 0;
   busy_ = true;
-  {
+  Signals signals;
+  const Status pulled = [&]() -> Status {
     nb::gil_scoped_release nogil;
-    code = stream_->get_next(stream_.get(), batch.get());
-  }
-  busy_ = false;
-  if (code != 0) {
+    const InterruptScope scope(signals.callback());
+    const int code = stream_->get_next(stream_.get(), batch.get());
+    if (code == 0) return {};
     batch->release = nullptr;  // the interface leaves it undefined after a failure
-    throw CoreError(data::StreamError(*stream_.get(), code));
-  }
+    return data::StreamError(*stream_.get(), code);
+  }();
+  busy_ = false;
+  signals.RaiseAfter(pulled);
+  ValueOrThrow(pulled);
   if (PyErr_CheckSignals() != 0) ThrowPending();
   return batch;
 }
@@ -226,6 +230,7 @@ nb::object RowStream::Capsule(bool uuids_as_text) {
 }
 
 void RowStream::RaiseError() const {
+  if (PyErr_CheckSignals() != 0) ThrowPending();
   if (handed_over_error_->has_value()) throw CoreError(**handed_over_error_);
 }
 

@@ -30,7 +30,7 @@ class RowStream {
   /// Hands the stream over as an Arrow capsule, uuids as strings if asked for. The error behind a failure of that stream,
   /// of which Arrow only passes on the text, is kept for RaiseError.
   nanobind::object Capsule(bool uuids_as_text);
-  /// Raises the error the handed-over stream ended with, if any.
+  /// Raises the error the handed-over stream ended with, if any; Ctrl-C's where that ended it.
   void RaiseError() const;
 
  private:

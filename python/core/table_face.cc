@@ -17,64 +17,14 @@
 #include "records_to_arrow.h"
 #include "row_stream.h"
 #include "schema_face.h"
+#include "signals.h"
 
 namespace datashard::python {
 namespace {
 
 using namespace nb::literals;
 
-/// Calls `call` without the GIL and gives back its value.
-template <typename Call>
-auto Unlocked(Call call) {
-  auto result = [&] {
-    nb::gil_scoped_release nogil;
-    return call();
-  }();
-  return ValueOrThrow(std::move(result));
-}
-
-/// Lets Ctrl-C end a wait. The signal's exception is kept until the core has tidied up.
-class Signals {
- public:
-  Interrupted callback() {
-    return [this]() -> Status {
-      nb::gil_scoped_acquire gil;
-      if (!exception_.is_valid() && PyErr_CheckSignals() != 0) exception_ = nb::steal(FetchRaised());
-      if (exception_.is_valid()) return Error(ErrorKind::kUnavailable, "interrupted");
-      return {};
-    };
-  }
-  /// Raises the signal's exception if there was one; what the core says about the commit hangs on it as its cause.
-  template <typename T>
-  void RaiseAfter(const Result<T>& result) {
-    if (!exception_.is_valid()) return;
-    if (!result.ok() && result.kind() == ErrorKind::kCommitUnknown) {
-      nb::object cause = ExceptionOf(result.error());
-      PyException_SetCause(exception_.ptr(), cause.release().ptr());
-    }
-    if (result.ok() && nb::hasattr(exception_, "add_note")) exception_.attr("add_note")("the append was committed before that");
-    PyErr_SetObject(exception_.type().ptr(), exception_.ptr());
-    ThrowPending();
-  }
-
- private:
-  static PyObject* FetchRaised() {
-#if PY_VERSION_HEX >= 0x030C0000
-    return PyErr_GetRaisedException();
-#else
-    PyObject* type = nullptr;
-    PyObject* value = nullptr;
-    PyObject* trace = nullptr;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (trace != nullptr) PyException_SetTraceback(value, trace);
-    Py_XDECREF(type);
-    Py_XDECREF(trace);
-    return value;
-#endif
-  }
-  nb::object exception_;
-};
+constexpr const char* kCommittedBefore = "the append was committed before that";
 
 std::optional<Schema> OptionalSchema(const std::optional<nb::tuple>& schema) {
   if (!schema) return std::nullopt;
@@ -132,7 +82,7 @@ nb::object Append(Table& table, Rows rows) {
     nb::gil_scoped_release nogil;
     return table.Append(std::move(rows.stream), rows.schema, interrupted);
   }();
-  signals.RaiseAfter(appended);
+  signals.RaiseAfter(appended, kCommittedBefore);
   return OptionalToPython(ValueOrThrow(std::move(appended)), CommittedToPython);
 }
 
@@ -183,7 +133,7 @@ void BindTransaction(nb::module_& module) {
               nb::gil_scoped_release nogil;
               return transaction.Commit(interrupted);
             }();
-            signals.RaiseAfter(committed);
+            signals.RaiseAfter(committed, kCommittedBefore);
             return OptionalToPython(ValueOrThrow(std::move(committed)), CommittedToPython);
           },
           "Publish what was staged. Returns the snapshot as a dict of ids, or None where there were no rows.")

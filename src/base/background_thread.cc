@@ -6,6 +6,8 @@
 #include <set>
 #include <thread>
 
+#include "base/error.h"
+#include "base/interrupt.h"
 #include "base/quiet_thread.h"
 
 namespace datashard {
@@ -20,6 +22,9 @@ struct BackgroundThread::State {
 };
 
 namespace {
+
+/// Of requests to a bucket, once the thread is to end.
+constexpr std::chrono::seconds kStopGrace{2};
 
 /// Those that were woken in this process, to be stopped at exit.
 using Live = std::set<BackgroundThread*>;
@@ -101,7 +106,11 @@ void BackgroundThread::Run(State& state) {
   while (state.wanted) {
     state.wanted = false;
     lock.unlock();
-    work_(state.stopped);
+    {
+      // A bucket that does not answer holds up nobody's end.
+      InterruptScope until_stopped([&]() -> Status { return state.stopped ? Unavailable("its process ends") : Status(); }, kStopGrace);
+      work_(state.stopped);
+    }
     lock.lock();
     state.changed.wait_for(lock, pause_, [&] { return state.stopped.load(); });
   }

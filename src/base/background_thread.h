@@ -15,7 +15,7 @@ namespace datashard {
 class BackgroundThread {
  public:
   /// Called in the thread, never twice at a time, in a process that gets its signals elsewhere. Once `stopped` is true it should
-  /// return soon.
+  /// return soon; requests to a bucket that last longer than two seconds from then on end as interrupted.
   using Work = std::function<void(const std::atomic<bool>& stopped)>;
   /// \param pause  between the end of one call and the next.
   BackgroundThread(Work work, std::chrono::microseconds pause);

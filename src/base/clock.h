@@ -14,7 +14,7 @@ class Clock {
   virtual ~Clock() = default;
   /// Wall time, UTC.
   virtual Instant Now() = 0;
-  /// Time since an arbitrary start; never runs backwards.
+  /// Time since an arbitrary start, of suspension too; never runs backwards.
   virtual std::chrono::microseconds Monotonic() = 0;
   virtual void Sleep(std::chrono::microseconds duration) = 0;
 };

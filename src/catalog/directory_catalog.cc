@@ -24,8 +24,8 @@ constexpr int kSettleAttempts = 5;
 // has gone on by a hundred versions.
 constexpr int kReadAttempts = 5;
 
-// On a remote store every version stays for an hour (VersionLimits::remote_age), so one that was seen this lately is still
-// there, and so is its successor.
+// On a remote store every version stays for an hour (VersionLimits::remote_age). So where a version was the newest this lately,
+// its successor, which came later, is still there.
 constexpr auto kTrusted = std::chrono::minutes(10);
 // A version seen this lately is likely still the newest: a lost race costs four requests, a look one for every commit.
 constexpr auto kLately = std::chrono::seconds(10);
@@ -171,7 +171,6 @@ Result<VersionPtr> DirectoryCatalog::Read(int64_t number, Spellings spellings) c
   auto version = std::make_shared<Version>();
   version->number = number;
   version->key = VersionKey(number);
-  NoteSeen(*version);
   Result<Bytes> body = ReadBody(*version);
   if (!body.ok() && body.kind() == ErrorKind::kNotFound && spellings == Spellings::kBoth) {
     version->key = GzipVersionKey(number);
@@ -216,10 +215,12 @@ Result<Bytes> DirectoryCatalog::ReadBody(Version& version) const {
   return body;
 }
 
-Result<VersionPtr> DirectoryCatalog::ReadHead(int64_t head) const {
+Result<VersionPtr> DirectoryCatalog::ReadHead(int64_t head, std::chrono::microseconds looked) const {
   for (int attempt = 1;; ++attempt) {
     Result<VersionPtr> version = Read(head);
+    if (version.ok()) NoteNewest(**version, looked);
     if (version.ok() || version.kind() != ErrorKind::kNotFound || attempt == kReadAttempts) return version;
+    looked = outside_.clock.Monotonic();
     DS_ASSIGN_OR_RETURN(head, HeadFrom(head));
   }
 }
@@ -237,6 +238,11 @@ Result<VersionPtr> DirectoryCatalog::Load() const {
   } else if (hint.kind() == ErrorKind::kDenied) {
     return hint.error();
   }
+  return LoadByList();
+}
+
+Result<VersionPtr> DirectoryCatalog::LoadByList() const {
+  const auto looked = outside_.clock.Monotonic();
   DS_ASSIGN_OR_RETURN(const std::optional<int64_t> head, HeadByList());
   if (!head) {
     if (store_->Head(kLegacyHintKey).ok()) {
@@ -248,23 +254,34 @@ Result<VersionPtr> DirectoryCatalog::Load() const {
     return NotFound("No Iceberg table found at {}: it has no metadata/v*.metadata.json", store_->root_uri())
         .About(ErrorSubject::kTable);
   }
-  return ReadHead(*head);
+  if (!remote_) return ReadHead(*head, looked);
+  // A list that comes out of a cache is old.
+  DS_ASSIGN_OR_RETURN(const int64_t end, HeadFrom(*head));
+  return ReadHead(end, looked);
 }
 
 /// The newest version of the run that holds `hinted`. Errors also: kNotFound where that, or its body, is not there.
 Result<VersionPtr> DirectoryCatalog::LoadFrom(int64_t hinted) const {
+  const auto looked = outside_.clock.Monotonic();
   if (!remote_) {
     DS_ASSIGN_OR_RETURN(const bool exists, Exists(hinted));
     if (!exists) return NotFound("{}/{} does not exist", store_->root_uri(), VersionKey(hinted));
     DS_ASSIGN_OR_RETURN(const int64_t end, HeadFrom(hinted));
     // Where a name is missing, a power failure may have cut off what follows: the list tells.
     DS_ASSIGN_OR_RETURN(const bool gap, Exists(end + 2));
-    return gap ? NotFound("what follows {} decides", VersionKey(end)) : ReadHead(end);
+    return gap ? NotFound("what follows {} decides", VersionKey(end)) : ReadHead(end, looked);
   }
   // Most likely it is the newest one, so it is read before anything is asked.
   DS_ASSIGN_OR_RETURN(VersionPtr version, Read(hinted));
   DS_ASSIGN_OR_RETURN(const int64_t end, HeadFrom(hinted));
-  return end == hinted ? Result<VersionPtr>(std::move(version)) : ReadHead(end);
+  const bool old = ToMillis(outside_.clock.Now() - kTrusted) > version->metadata.last_updated_ms;
+  if (end == hinted) {
+    NoteNewest(*version, looked);
+    version->doubtful = old;
+    return version;
+  }
+  DS_ASSIGN_OR_RETURN(const bool stands, old ? BatchStands(*version) : Result<bool>(true));
+  return stands ? ReadHead(end, looked) : NotFound("names above {} are being removed", VersionKey(hinted));
 }
 
 bool DirectoryCatalog::MayBeNewest(const VersionPtr& known) const {
@@ -275,20 +292,25 @@ Result<VersionPtr> DirectoryCatalog::RefreshAfterLoss(const VersionPtr& known) c
   if (!remote_) return Refresh(known);
   Result<VersionPtr> next = Read(known->number + 1);
   if (!next.ok()) return next.kind() == ErrorKind::kNotFound ? Refresh(known) : std::move(next);
+  FollowsOn(*known, **next);
   DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, **next));
   return next;
 }
 
 Result<VersionPtr> DirectoryCatalog::Next(const VersionPtr& known) const {
   if (!remote_ || gzip_seen_) return Refresh(known);
+  const auto looked = outside_.clock.Monotonic();
   Result<VersionPtr> next = Read(known->number + 1, Spellings::kPlain);
   if (next.ok()) {
+    FollowsOn(*known, **next);
     DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, **next));
     return Refresh(*next);
   }
   if (next.kind() != ErrorKind::kNotFound) return next;
   DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*known));
-  return still_there ? Result<VersionPtr>(known) : Refresh(known);
+  if (!still_there) return Refresh(known);
+  NoteNewest(*known, looked);
+  return known;
 }
 
 bool DirectoryCatalog::WasSeenWithin(const Version& version, std::chrono::microseconds span) const {
@@ -297,21 +319,33 @@ bool DirectoryCatalog::WasSeenWithin(const Version& version, std::chrono::micros
   return version.seen_us != 0 && since.count() >= 0 && since < span;
 }
 
-void DirectoryCatalog::NoteSeen(const Version& version) const { version.seen_us = outside_.clock.Monotonic().count(); }
+void DirectoryCatalog::NoteNewest(const Version& version, std::chrono::microseconds looked) const {
+  version.seen_us = looked.count();
+  version.doubtful = false;
+}
+
+void DirectoryCatalog::FollowsOn(const Version& known, const Version& next) const {
+  next.seen_us = known.seen_us.load();
+  next.doubtful = known.doubtful.load();
+}
 
 Result<VersionPtr> DirectoryCatalog::Refresh(const VersionPtr& known) const {
   VersionPtr newest = known;
-  // Once the body of `known` is gone its name may be gone too, and the next number be a stray: only then is the hint asked.
+  const auto looked = outside_.clock.Monotonic();
+  DS_ASSIGN_OR_RETURN(const int64_t head, HeadFrom(known->number));
+  // Once the body of `known` is gone its name may be gone too, and the next number be a stray: only then is the hint asked. Not
+  // before the look, which says nothing where names are being removed.
   DS_ASSIGN_OR_RETURN(const bool still_there, BaseStillThere(*known));
   if (!still_there) {
     DS_ASSIGN_OR_RETURN(newest, Load());
-  } else {
-    DS_ASSIGN_OR_RETURN(const int64_t head, HeadFrom(known->number));
-    if (head != known->number) {
-      DS_ASSIGN_OR_RETURN(newest, ReadHead(head));
-    } else {
-      NoteSeen(*known);
+    DS_ASSIGN_OR_RETURN(const bool stands, newest->doubtful ? BatchStands(*newest) : Result<bool>(true));
+    if (!stands) {
+      DS_ASSIGN_OR_RETURN(newest, LoadByList());
     }
+  } else if (head != known->number) {
+    DS_ASSIGN_OR_RETURN(newest, ReadHead(head, looked));
+  } else {
+    NoteNewest(*known, looked);
   }
   DS_RETURN_IF_ERROR(CheckSameTable(known->metadata.table_uuid, *newest));
   return newest;
@@ -366,7 +400,7 @@ Result<DirectoryCatalog::Prepared> DirectoryCatalog::Prepare(int64_t number, ice
   version->key = VersionKey(number);
   version->metadata = std::move(metadata);
   version->object = prepared.object;
-  NoteSeen(*version);
+  NoteNewest(*version, outside_.clock.Monotonic());
   prepared.version = std::move(version);
   return prepared;
 }
@@ -409,13 +443,22 @@ Result<Published> DirectoryCatalog::Publish(const Prepared& prepared, const Vers
 }
 
 Result<bool> DirectoryCatalog::BaseStillThere(const Version& base) const {
-  if (remote_ && WasSeenWithin(base, kTrusted)) return true;
+  if (remote_) {
+    if (WasSeenWithin(base, kTrusted) && !base.doubtful) return true;
+    DS_ASSIGN_OR_RETURN(const bool named, base.object ? base.object->StillNamed() : Result<bool>(true));
+    return named ? BatchStands(base) : Result<bool>(false);
+  }
   if (base.object) return base.object->StillNamed();
   const Result<ObjectInfo> info = store_->Head(base.key);
-  if (info.ok() && !IsTombstone(*info)) NoteSeen(base);
   if (info.ok()) return !IsTombstone(*info);
   if (info.kind() == ErrorKind::kNotFound) return false;
   return info.error();
+}
+
+Result<bool> DirectoryCatalog::BatchStands(const Version& version) const {
+  DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> first, Find(old_versions_.FirstOfBatch(version.number)));
+  // A late request may have made the name again: that one is younger than what followed it.
+  return first && ToMillis(first->modified - old_versions_.limits().remote_age / 2) <= version.metadata.last_updated_ms;
 }
 
 bool DirectoryCatalog::IsSettled(const Version& version) const {
@@ -427,7 +470,8 @@ bool DirectoryCatalog::IsSettled(const Version& version) const {
 // and no later version contains it. (2) A Hadoop catalog renames its version over ours.
 Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const VersionPtr& base,
                                             const std::function<void()>& alive) {
-  // Bodies are dropped in ascending order, long before names: while the base has its body, its successor was never removed.
+  // Bodies are dropped in ascending order, long before names: while the base has its body, its successor was never removed. In a
+  // bucket names go by the batch, the first of each before the others.
   bool holds = false;
   if (base) {
     DS_ASSIGN_OR_RETURN(holds, BaseStillThere(*base));
@@ -451,7 +495,8 @@ Result<Published> DirectoryCatalog::Confirm(const Prepared& prepared, const Vers
 Result<Published> DirectoryCatalog::Trace(const Prepared& prepared, const VersionPtr& base) {
   const Version& ours = *prepared.version;
   DS_ASSIGN_OR_RETURN(const bool ours_there, ours.object->StillNamed());
-  DS_ASSIGN_OR_RETURN(const VersionPtr head, Load());
+  // In a bucket a hint of long ago may lead to us, where names around ours are being removed.
+  DS_ASSIGN_OR_RETURN(const VersionPtr head, remote_ ? LoadByList() : Load());
   if (ours_there && head->number == ours.number) return Published::kWon;
   Standing standing = StandingOf(ours.metadata, base ? &base->metadata : nullptr, head->metadata);
   if (standing == Standing::kUnsaid) {
@@ -491,7 +536,7 @@ Result<Standing> DirectoryCatalog::StandingByNames(const Prepared& prepared, con
   // Names are removed in ascending order.
   bool base_named = true;
   if (base) {
-    DS_ASSIGN_OR_RETURN(base_named, Exists(base->number));
+    DS_ASSIGN_OR_RETURN(base_named, remote_ ? BatchStands(*base) : Exists(base->number));
   }
   const int64_t ahead = sight.head.number - ours.number;
   if (base_named && ahead >= 0 && ahead < old_versions_.limits().names / 2) return Standing::kIncluded;

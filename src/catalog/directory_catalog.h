@@ -33,8 +33,10 @@ struct Version {
   /// The body it was read from or published as: tells whether the name still leads to it. Null: only the name is known.
   /// On a directory it keeps the file open. Must not outlive the catalog's store.
   std::shared_ptr<NamedObject> object;
-  /// When it was last known to be in its place, by the machine's monotonic clock, in microseconds.
+  /// When it was last known to be the newest, by the machine's monotonic clock, in microseconds: no later name existed then.
   mutable std::atomic<int64_t> seen_us = 0;
+  /// The hint led to it in a bucket and it is old: it may be one of those that are being removed, and no look proves anything.
+  mutable std::atomic<bool> doubtful = false;
 };
 using VersionPtr = std::shared_ptr<const Version>;
 
@@ -84,7 +86,9 @@ class DirectoryCatalog {
   /// Errors: kCommitUnknown: delete nothing; any other: certainly not published.
   Result<Published> Publish(const Prepared& prepared, const VersionPtr& base, const std::function<void()>& alive = {});
   /// Does the name of `base` still lead to the body that was read or published: neither dropped, removed nor replaced?
-  /// Cost: one look at the name; none on a remote store, where versions stay for an hour, if it was seen within ten minutes.
+  /// On a remote store, where names are removed in batches: can its successor not have been removed either?
+  /// Cost: one look at the name; on a remote store, where versions stay for an hour, none if it was the newest within the last
+  /// ten minutes, else one at the first name of its batch, and one at its own where it is ours.
   Result<bool> BaseStillThere(const Version& base) const;
 
   /// Moves the hint to `number`, and on to any later version that appeared meanwhile. Only a hint: failures are logged. On a
@@ -95,6 +99,7 @@ class DirectoryCatalog {
 
  private:
   Result<VersionPtr> LoadFrom(int64_t hinted) const;
+  Result<VersionPtr> LoadByList() const;
   Result<std::optional<ObjectInfo>> Find(int64_t number) const;
   Result<bool> Exists(int64_t number) const;
   Result<int64_t> HeadFrom(int64_t number) const;
@@ -104,7 +109,8 @@ class DirectoryCatalog {
   Result<VersionPtr> Read(int64_t number, Spellings spellings = Spellings::kBoth) const;
   Result<Bytes> ReadBody(Version& version) const;
   /// Reads version `head`, or a later one where the table has gone on so far meanwhile that its body was dropped.
-  Result<VersionPtr> ReadHead(int64_t head) const;
+  /// \param looked  a moment before the look that found no later one.
+  Result<VersionPtr> ReadHead(int64_t head, std::chrono::microseconds looked) const;
   Result<Published> Settle(const Prepared& prepared) const;
   /// Does a version that was just created count?
   Result<Published> Confirm(const Prepared& prepared, const VersionPtr& base, const std::function<void()>& alive);
@@ -121,7 +127,13 @@ class DirectoryCatalog {
   void DropNow(int64_t head);
   void FollowUp();
   bool WasSeenWithin(const Version& version, std::chrono::microseconds span) const;
-  void NoteSeen(const Version& version) const;
+  /// `looked`: a moment before it was seen that no later one exists.
+  void NoteNewest(const Version& version, std::chrono::microseconds looked) const;
+  /// `next` was read after `known`: how long it has been there, and whether it is the newest, nobody knows, but it came after the
+  /// moment at which `known` was the newest.
+  void FollowsOn(const Version& known, const Version& next) const;
+  /// Does its batch of names stand untouched?
+  Result<bool> BatchStands(const Version& version) const;
 
   std::shared_ptr<ObjectStore> store_;
   Outside outside_;

@@ -75,19 +75,35 @@ Status OldVersions::RemoveNames(int64_t head, Oldest& oldest) {
 // older; and a body that goes before its name would be a request more, not less.
 Status OldVersions::RemoveRemote(int64_t head, Oldest& oldest) {
   const int64_t last = head - limits_.remote_min;
-  if (last < 1) return {};
-  DS_RETURN_IF_ERROR(FindOldestName(last, oldest));
-  const int64_t end = std::min(last, oldest.name + limits_.batch - 1);
-  if (end < oldest.name) return {};
+  if (last < limits_.batch) return {};
+  const bool again = oldest.name == 0;
+  if (again) {
+    DS_RETURN_IF_ERROR(FindOldestName(last, oldest));
+    // Whoever died in the middle of a batch has left holes, between which the search may have gone astray.
+    oldest.name = FirstOfBatch(std::max<int64_t>(1, FirstOfBatch(oldest.name) - 1));
+  }
+  DS_ASSIGN_OR_RETURN(const bool removed, RemoveBatch(last, oldest));
+  if (again && removed) {
+    DS_RETURN_IF_ERROR(RemoveBatch(last, oldest));
+  }
+  return {};
+}
+
+/// Removes the batch that begins with `oldest`, if all of it is due.
+Result<bool> OldVersions::RemoveBatch(int64_t last, Oldest& oldest) {
+  const int64_t end = oldest.name + limits_.batch - 1;
+  if (end > last) return false;
   // Versions age in ascending order: where the last of them is old enough, all are.
   DS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> newest, FindVersion(store_, end));
   DS_ASSIGN_OR_RETURN(const Instant now, store_.ServerTime());
-  if (newest && now - newest->modified < limits_.remote_age) return {};
+  if (newest && now - newest->modified < limits_.remote_age) return false;
+  // A bulk request removes in any order, and writers look at this one name only.
+  DS_RETURN_IF_ERROR(store_.Delete(VersionKey(oldest.name)));
   std::vector<std::string> keys;
-  for (int64_t number = oldest.name; number <= end; ++number) keys.push_back(VersionKey(number));
+  for (int64_t number = oldest.name + 1; number <= end; ++number) keys.push_back(VersionKey(number));
   DS_RETURN_IF_ERROR(store_.DeleteMany(keys));
   oldest.name = end + 1;
-  return {};
+  return true;
 }
 
 Status OldVersions::FindOldestName(int64_t last, Oldest& oldest) {

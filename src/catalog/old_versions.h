@@ -27,7 +27,7 @@ struct VersionLimits {
   int64_t every = 64;                              ///< versions between two rounds of dropping
   int64_t batch = 256;                             ///< bodies, and names, per round at most
   int64_t remote_min = 1'000;                      ///< on a remote store the newest so many versions stay, body and name,
-  std::chrono::microseconds remote_age = std::chrono::hours(1);  ///< and all that are younger
+  std::chrono::microseconds remote_age = std::chrono::hours(1);  ///< and all that are younger; they go by whole batches
   bool operator==(const VersionLimits&) const = default;
 };
 
@@ -42,6 +42,9 @@ class OldVersions {
   Status Drop(int64_t head);
 
   const VersionLimits& limits() const { return limits_; }
+  /// On a remote store the name that goes before all others of the batch of `number`, and after every earlier batch: while it is
+  /// there, neither `number` nor its successor was ever removed.
+  int64_t FirstOfBatch(int64_t number) const { return (number - 1) / limits_.batch * limits_.batch + 1; }
 
  private:
   /// The oldest version that may still have a body, and a name; 0: not looked for yet.
@@ -52,6 +55,7 @@ class OldVersions {
   Status DropBodies(int64_t head, Oldest& oldest);
   Status RemoveNames(int64_t head, Oldest& oldest);
   Status RemoveRemote(int64_t head, Oldest& oldest);
+  Result<bool> RemoveBatch(int64_t last, Oldest& oldest);
   Status FindOldestName(int64_t last, Oldest& oldest);
 
   ObjectStore& store_;

@@ -29,8 +29,9 @@ class RemoteCatalogTest : public testing::Test {
 
   void SetUp() override { clock.Sleep(std::chrono::hours(1)); }
 
-  static iceberg::TableMetadata Metadata(int64_t snapshot_id) {
+  iceberg::TableMetadata Metadata(int64_t snapshot_id) {
     iceberg::TableMetadata metadata;
+    metadata.last_updated_ms = ToMillis(clock.Now());
     metadata.table_uuid = "7c3f4d7e-0000-4000-8000-000000000001";
     metadata.location = "memory://t";
     metadata.schemas.push_back({});
@@ -116,7 +117,8 @@ TEST_F(RemoteCatalogTest, ABaseNotSeenForLongIsLookedAtAfterwards) {
   clock.Sleep(std::chrono::minutes(11));
   ASSERT_OK_AND_ASSIGN(const Published published, PublishOn(head));
   EXPECT_EQ(published, Published::kWon);
-  EXPECT_THAT(Calls(), ElementsAre("PutIfAbsent metadata/v4.metadata.json", "StillNamed metadata/v3.metadata.json"));
+  EXPECT_THAT(Calls(), ElementsAre("PutIfAbsent metadata/v4.metadata.json", "StillNamed metadata/v3.metadata.json",
+                                   "Head metadata/v1.metadata.json"));
 }
 
 TEST_F(RemoteCatalogTest, AWriterStoppedForHoursOnARemovedBaseTakesItsStrayBack) {
@@ -129,6 +131,21 @@ TEST_F(RemoteCatalogTest, AWriterStoppedForHoursOnARemovedBaseTakesItsStrayBack)
   ASSERT_OK_AND_ASSIGN(const Published published, PublishOn(old, 99));
   EXPECT_EQ(published, Published::kLost);
   EXPECT_EQ(memory->Head(VersionKey(4)).kind(), ErrorKind::kNotFound);
+  ASSERT_OK_AND_ASSIGN(const VersionPtr refreshed, catalog.Refresh(old));
+  EXPECT_EQ(refreshed->number, 12);
+}
+
+TEST_F(RemoteCatalogTest, ANameThatALateRequestHasMadeAgainProvesNothing) {
+  GrowTo(6);
+  const VersionPtr old = head;
+  ASSERT_OK_AND_ASSIGN(const Bytes late, memory->Get(VersionKey(5)));
+  GrowTo(12);
+  clock.Sleep(std::chrono::hours(2));
+  for (int round = 0; round < 3; ++round) DropOld(12);
+  ASSERT_EQ(memory->Head(VersionKey(7)).kind(), ErrorKind::kNotFound);
+  ASSERT_THAT(memory->PutIfAbsent(VersionKey(5), late), IsOk());  // the first of its batch
+  ASSERT_OK_AND_ASSIGN(const Published published, PublishOn(old, 99));
+  EXPECT_EQ(published, Published::kLost);
   ASSERT_OK_AND_ASSIGN(const VersionPtr refreshed, catalog.Refresh(old));
   EXPECT_EQ(refreshed->number, 12);
 }
@@ -165,9 +182,12 @@ TEST_F(RemoteCatalogTest, VersionsGoOnlyAfterAnHourAndNeverTheNewest) {
   DropOld(10);
   EXPECT_EQ(Names(), 6) << "a batch of four";
   for (int round = 0; round < 4; ++round) DropOld(10);
+  EXPECT_EQ(Names(), 6) << "the next one holds one of the newest three";
+  GrowTo(11);
+  DropOld(11);
   EXPECT_EQ(Names(), 3);
   ASSERT_OK_AND_ASSIGN(const VersionPtr opened, catalog.Load());
-  EXPECT_EQ(opened->number, 10);
+  EXPECT_EQ(opened->number, 11);
 }
 
 TEST_F(RemoteCatalogTest, TheOtherSpellingIsFoundAndThenLookedFor) {

@@ -4,9 +4,12 @@
 #include <arrow/compute/api.h>
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <system_error>
 
+#include "base/error.h"
+#include "base/interrupt.h"
 #include "data/arrow_support.h"
 #include "data/row_filter.h"
 
@@ -166,7 +169,10 @@ class Threaded final : public UnitQueue {
           continue;
         }
       }
-      done_.wait(lock);
+      if (done_.wait_for(lock, kAskInterruptedEvery) == std::cv_status::no_timeout) continue;
+      lock.unlock();
+      DS_RETURN_IF_ERROR(AskInterrupted());
+      lock.lock();
     }
   }
 
@@ -190,6 +196,7 @@ class Threaded final : public UnitQueue {
   }
 
   void Work() {
+    const InterruptScope until_stopped([this]() -> Status { return stopped_ ? Unavailable("the scan was given up") : Status(); });
     std::unique_lock lock(mutex_);
     while (!stopped_) {
       if (!shared_.empty()) {
@@ -291,7 +298,7 @@ class Threaded final : public UnitQueue {
   size_t ahead_ = 0;
   int64_t bytes_ahead_ = 0;
   std::deque<std::shared_ptr<Unit>> shared_;  // units with shares nobody has taken
-  bool stopped_ = false;
+  std::atomic<bool> stopped_ = false;  // changed under the lock
   std::vector<std::thread> threads_;
 };
 

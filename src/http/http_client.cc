@@ -9,7 +9,9 @@
 #include <atomic>
 #include <mutex>
 
+#include "base/clock.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "http/curl_library.h"
 #include "http/transfer.h"
 
@@ -18,7 +20,7 @@ namespace {
 
 constexpr size_t kIdleMultisMax = 64;
 constexpr size_t kAtOnceMax = 32;  // of one call; the others wait for one of these to end
-constexpr int kPollMs = 100;
+constexpr int kPollMs = static_cast<int>(kAskInterruptedEvery.count());
 
 struct MultiCleanup {
   void operator()(CURLM* multi) const { Curl().multi_cleanup(multi); }
@@ -87,6 +89,7 @@ void CurlClient::GiveBack(Pool& pool, Multi multi) {
 Status CurlClient::Drive(CURLM* multi, std::vector<std::unique_ptr<Transfer>>& transfers) {
   size_t started = 0;
   size_t in_flight = 0;
+  auto asked = SystemClock().Monotonic();
   for (int running = 1;;) {
     for (; started < transfers.size() && in_flight < kAtOnceMax; ++started) {
       if (transfers[started]->easy() == nullptr) continue;
@@ -104,7 +107,10 @@ Status CurlClient::Drive(CURLM* multi, std::vector<std::unique_ptr<Transfer>>& t
       }
     }
     if (running == 0 && started == transfers.size()) return {};
-    if (settings_.interrupted) DS_RETURN_IF_ERROR(settings_.interrupted());
+    if (const auto now = SystemClock().Monotonic(); now - asked >= kAskInterruptedEvery) {
+      asked = now;
+      DS_RETURN_IF_ERROR(AskInterrupted());
+    }
     Curl().multi_poll(multi, nullptr, 0, kPollMs, nullptr);
   }
 }

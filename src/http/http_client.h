@@ -61,7 +61,8 @@ class HttpClient {
   /// stand in the order of the requests.
   /// An answer of any status is ok. Errors: kInvalidArgument (the URL), kDenied (the server's certificate), kUnsupported (a body
   /// too long), kUnavailable: no answer, and the request was not sent or only reads; kCommitUnknown: a PUT, POST or DELETE
-  /// went out, at least in part, and no whole answer came. Messages name method and URL without its query.
+  /// went out, at least in part, and no whole answer came. Messages name method and URL without its query. An InterruptScope
+  /// of the caller's ends all requests.
   virtual std::vector<Result<HttpResponse>> PerformAll(std::span<const HttpRequest> requests) = 0;
   Result<HttpResponse> Perform(const HttpRequest& request);
 };
@@ -70,8 +71,6 @@ struct HttpSettings {
   std::string ca_file;                  ///< certificates to trust, PEM; empty: the system's
   std::string user_agent = "datashard";
   int kept_connections_max = 32;        ///< per caller at the same time
-  /// Asked ten times a second; an error ends all requests of the call as kUnavailable or kCommitUnknown.
-  std::function<Status()> interrupted;
 };
 std::unique_ptr<HttpClient> NewHttpClient(HttpSettings settings);
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "http/http_test_support.h"
+#include "datashard/interrupt.h"
 #include "support/matchers.h"
 
 namespace datashard {
@@ -142,13 +143,22 @@ TEST(HttpClient, ASinkGetsTheBodyOfSuccessOnly) {
 TEST(HttpClient, AnInterruptionEndsTheWait) {
   ScriptedServer server([](const SeenRequest&) { return ScriptedAnswer{.delay = milliseconds(2000)}; });
   int asked = 0;
-  const auto client = NewHttpClient({.interrupted = [&]() -> Status {
+  const auto client = NewHttpClient({});
+  const InterruptScope scope([&]() -> Status {
     if (++asked < 3) return {};
     return Unavailable("Ctrl-C was pressed");
-  }});
+  });
   const Result<HttpResponse> put = client->Perform({.method = "PUT", .url = server.url() + "/x", .body = "x"});
   EXPECT_THAT(put, HasKind(ErrorKind::kCommitUnknown));
   EXPECT_THAT(put, HasMessage("Ctrl-C was pressed"));
+}
+
+TEST(HttpClient, AnAnswerWithinATenthOfASecondIsNotInterrupted) {
+  ScriptedServer server([](const SeenRequest&) { return ScriptedAnswer{.body = "x"}; });
+  const auto client = NewHttpClient({});
+  const InterruptScope scope([]() -> Status { return Unavailable("Ctrl-C was pressed"); });
+  ASSERT_OK_AND_ASSIGN(const HttpResponse answer, client->Perform({.url = server.url() + "/x"}));
+  EXPECT_EQ(answer.body, "x");
 }
 
 TEST(HttpClient, FollowsNoRedirect) {

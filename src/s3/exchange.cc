@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/interrupt.h"
 #include "s3/digest.h"
 
 namespace datashard::s3 {
@@ -11,7 +12,6 @@ namespace {
 constexpr int64_t kXmlBytesMax = int64_t{32} << 20;
 constexpr int64_t kMiB = int64_t{1} << 20;
 constexpr std::chrono::minutes kSkewMin{2};
-constexpr std::chrono::milliseconds kInterruptedEvery{100};
 constexpr std::string_view kAwsHostEnd = ".amazonaws.com";
 
 /// "s3.eu-west-1.amazonaws.com", "s3.amazonaws.com"
@@ -139,8 +139,8 @@ std::chrono::microseconds Exchange::DelayBefore(int round, const std::vector<Att
 
 Status Exchange::Wait(std::chrono::microseconds delay) {
   while (delay.count() > 0) {
-    if (retry_.interrupted) DS_RETURN_IF_ERROR(retry_.interrupted());
-    const auto piece = std::min<std::chrono::microseconds>(delay, kInterruptedEvery);
+    DS_RETURN_IF_ERROR(AskInterrupted());
+    const auto piece = std::min<std::chrono::microseconds>(delay, kAskInterruptedEvery);
     outside_.clock.Sleep(piece);
     delay -= piece;
   }

@@ -32,8 +32,6 @@ struct RetrySettings {
   std::chrono::milliseconds delay_first{50};  ///< before attempt n: uniform in 0 … min(delay_max, delay_first * 2^(n-2))
   std::chrono::milliseconds delay_max{5'000};
   std::chrono::milliseconds attempt_timeout{15'000};  ///< and a second for each MiB of a body
-  /// Asked ten times a second while waiting to repeat a call; an error ends it.
-  std::function<Status()> interrupted;
 };
 
 struct Call {
@@ -54,7 +52,8 @@ class Exchange {
 
   /// Makes all calls at once and repeats those that may succeed later. The answers, in the calls' order, are final: success,
   /// 404, 412 or 416. Errors: as ErrorOf (answer.h) says; kUnavailable: the budget is spent, and nothing was changed;
-  /// kCommitUnknown: the same of a call that changes something, and one of its attempts may have been applied.
+  /// kCommitUnknown: the same of a call that changes something, and one of its attempts may have been applied. Both also where
+  /// an InterruptScope of the caller's ended it.
   std::vector<Result<Answer>> SendAll(std::span<const Call> calls);
   Result<Answer> Send(const Call& call) { return std::move(SendAll({&call, 1}).front()); }
 

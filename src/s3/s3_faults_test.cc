@@ -5,6 +5,7 @@
 #include <atomic>
 #include <thread>
 
+#include "datashard/interrupt.h"
 #include "s3/fake_bucket_test_support.h"
 #include "s3/s3_client.h"
 #include "support/matchers.h"
@@ -319,7 +320,7 @@ TEST_F(S3Faults, WhatIsNoS3ServerIsNamedAsSuch) {
 }
 
 TEST_F(S3Faults, AnInterruptionEndsRepetitions) {
-  settings_.retry.interrupted = [] { return Status(Unavailable("Ctrl-C was pressed")); };
+  const InterruptScope scope([] { return Status(Unavailable("Ctrl-C was pressed")); });
   bucket_.Fail({.method = "GET", .target_part = "a", .answer = AnswerWith(503, "SlowDown")});
   EXPECT_THAT(store().Get("a"), HasMessage("Ctrl-C was pressed"));
   EXPECT_EQ(server_.requests().size(), 1u);

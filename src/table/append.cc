@@ -73,6 +73,7 @@ Result<catalog::VersionPtr> TableImpl::KnownWithSchema() {
 
 Result<std::optional<CommittedSnapshot>> TableImpl::Append(ArrowStream rows, const std::optional<Schema>& given,
                                                            const Interrupted& interrupted) {
+  const InterruptScope scope(interrupted, kCommitGrace);
   DS_ASSIGN_OR_RETURN(catalog::VersionPtr base, KnownWithSchema());
   Result<Schema> chosen = SchemaForRows(base->metadata, std::nullopt, given, rows);
   if (!chosen.ok()) {  // what was known of the table may be old

@@ -31,6 +31,7 @@ Result<commit::Committed> TableImpl::CommitInTurn(commit::Change& change, const 
 }
 
 Result<ExpireReport> Table::ExpireSnapshots(const ExpireOptions& options, const Interrupted& interrupted) {
+  const InterruptScope scope(interrupted, kCommitGrace);
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
   commit::ExpireSnapshots change(*impl_->store, options);
   DS_RETURN_IF_ERROR(change.ReadArchive(version->metadata));
@@ -41,6 +42,7 @@ Result<ExpireReport> Table::ExpireSnapshots(const ExpireOptions& options, const 
 }
 
 Result<CollectReport> Table::CollectGarbage(const CollectOptions& options, const Interrupted& interrupted) {
+  const InterruptScope scope(interrupted, kCommitGrace);
   DS_ASSIGN_OR_RETURN(const catalog::VersionPtr version, impl_->Current());
   return collect::CollectGarbage(*impl_->store, impl_->catalog, impl_->outside, version, options,
                                  [&](commit::Change& change, const catalog::VersionPtr& known) {

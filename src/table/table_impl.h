@@ -24,6 +24,9 @@
 
 namespace datashard {
 
+/// How long a commit goes on after Ctrl-C, for an outcome.
+inline constexpr std::chrono::seconds kCommitGrace{1};
+
 /// The components of a table that real programs use, and their owner.
 struct TableSurroundings {
   MetricSums metrics;

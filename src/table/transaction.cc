@@ -55,6 +55,7 @@ Status Transaction::Append(ArrowStream rows, const std::optional<Schema>& schema
 
 Result<std::optional<CommittedSnapshot>> Transaction::Commit(const Interrupted& interrupted) {
   if (!is_active()) return InvalidArgument("Transaction is not active: call Begin first");
+  const InterruptScope scope(interrupted, kCommitGrace);
   if (staged_->files.empty()) {
     Rollback();
     return std::optional<CommittedSnapshot>();

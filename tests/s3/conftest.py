@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import s3_server
 
 
-@pytest.fixture(scope="session")
-def server():
+@pytest.fixture(scope="session", params=["versitygw", pytest.param("minio", marks=[pytest.mark.long, pytest.mark.timeout(2400)])])
+def server(request):
     """A server with an empty bucket, for the whole session: tests keep to names of their own."""
-    kind = os.environ.get("DATASHARD_TEST_S3_SERVER", "versitygw")
-    with s3_server.running(s3_server.Options(server=kind, keep_alive=True)) as running:
+    with s3_server.running(s3_server.Options(server=request.param, keep_alive=True)) as running:
         yield running

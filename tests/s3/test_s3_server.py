@@ -117,15 +117,6 @@ def test_minio_is_the_second_server():
         assert s3_server.request(server, "GET", "/datashard/a") == (200, b"first")
 
 
-@pytest.mark.long
-@pytest.mark.timeout(900)
-def test_tables_and_racing_writers_on_minio():
-    environment = {**os.environ, "DATASHARD_TEST_S3_SERVER": "minio"}
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow and not long",
-                           str(ROOT / "tests" / "s3" / "test_tables.py")], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]
-
-
 def test_a_command_is_for_run_only():
     assert "`run` needs a command" in script("run", status=2).stderr
     assert "`run` needs a command" in script("stop", "--", "true", status=2).stderr

@@ -22,6 +22,9 @@ A rule is a JSON object: which requests it is for, when it fires, and what happe
     slow_body     the body at `bytes_per_second` (1000)                   the request
     slow_upload   its own body taken at `bytes_per_second` (1000)         the request
     corrupt_body  one byte of the body changed                            the request
+    corrupt_upload  its answer                                           the request with one byte of its body changed
+    deny_absent   403 instead of 404                                      the request
+    stale         what the same request was answered first                the request the first time
     date          a Date header `seconds` off                             the request
     delay         the answer `seconds` later                              the request
 """
@@ -236,10 +239,32 @@ async def slow_body(exchange: Exchange) -> None:
 
 async def corrupt_body(exchange: Exchange) -> None:
     got = await exchange.forward()
-    middle = len(got.body) // 2
-    if got.body:
-        got.body = got.body[:middle] + bytes([got.body[middle] ^ 1]) + got.body[middle + 1:]
+    got.body = changed(got.body)
     await exchange.give(got)
+
+
+def changed(body: bytes) -> bytes:
+    middle = len(body) // 2
+    return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1:] if body else body
+
+
+async def corrupt_upload(exchange: Exchange) -> None:
+    exchange.request.body = changed(exchange.request.body)
+    await exchange.give(await exchange.forward())
+
+
+async def deny_absent(exchange: Exchange) -> None:
+    got = await exchange.forward()
+    exchange.settings = {**exchange.settings, "status": 403}
+    await exchange.give(exchange.error() if got.status == 404 else got)
+
+
+async def stale(exchange: Exchange) -> None:
+    remembered = exchange.proxy.remembered
+    key = (exchange.request.method, exchange.request.target, exchange.request.header("range"))
+    if key not in remembered:
+        remembered[key] = await exchange.forward()
+    await exchange.give(remembered[key])
 
 
 async def date(exchange: Exchange) -> None:
@@ -255,4 +280,4 @@ async def delay(exchange: Exchange) -> None:
 
 # slow_upload acts while the request is read, in Proxy.upload_rate.
 FAULTS = {work.__name__: work for work in (none, lose_answer, late, hang, error_before, error_after, error_in_200, reset, reset_before,
-                                           cut, slow_body, corrupt_body, date, delay)}
+                                           cut, slow_body, corrupt_body, corrupt_upload, deny_absent, stale, date, delay)}

@@ -9,6 +9,7 @@ the proxy itself never sends anything twice. s3_faults.py says what rules look l
     PUT    /__proxy__/rules     a JSON list: the rules from now on, none of them fired yet
     PUT    /__proxy__/delay     {"ms": 50}
     GET    /__proxy__/report    counts of requests by operation, how often each rule fired, and every request
+    GET    /__proxy__/summary   the same without the requests
     DELETE /__proxy__/report    forget what was counted
 
 The delay is that of a distant server: half of it before a request arrives, half before its answer does, and all of it once
@@ -44,20 +45,25 @@ REQUESTS_KEPT = 200_000
 @dataclass
 class Report:
     counts: Counter = field(default_factory=Counter)
-    requests: deque = field(default_factory=lambda: deque(maxlen=REQUESTS_KEPT))
+    requests: deque = field(default_factory=deque)
     connections: int = 0
     in_flight: int = 0
     in_flight_max: int = 0
 
 
 class Proxy:
-    def __init__(self, upstream: tuple[str, int], rules: list[dict], delay_ms: float, seed: int):
+    def __init__(self, upstream: tuple[str, int], rules: list[dict], delay_ms: float, seed: int, requests_kept: int = REQUESTS_KEPT):
         self.upstream = upstream
         self.delay = delay_ms / 1e3
         self.random = random.Random(seed)
         self.rules = [Rule.of(rule) for rule in rules]
-        self.report = Report()
+        self.requests_kept = requests_kept
+        self.report = self.empty_report()
         self.late: set[asyncio.Task] = set()
+        self.remembered: dict[tuple, Message] = {}
+
+    def empty_report(self) -> Report:
+        return Report(requests=deque(maxlen=self.requests_kept))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client, until either side ends it."""
@@ -131,12 +137,13 @@ class Proxy:
         elif (method, what) == ("PUT", "delay"):
             self.delay = float(json.loads(body)["ms"]) / 1e3
         elif (method, what) == ("DELETE", "report"):
-            self.report = Report()
-        elif (method, what) == ("GET", "report"):
+            self.report = self.empty_report()
+        elif method == "GET" and what in ("report", "summary"):
             report = self.report
-            return 200, {"counts": dict(report.counts), "fired": [rule.fired for rule in self.rules], "late": len(self.late),
-                         "connections": report.connections, "in_flight_max": report.in_flight_max,
-                         "requests": list(report.requests)}
+            summary = {"counts": dict(report.counts), "fired": [rule.fired for rule in self.rules],
+                       "faults": [rule.fault for rule in self.rules], "late": len(self.late),
+                       "connections": report.connections, "in_flight_max": report.in_flight_max}
+            return 200, summary | ({"requests": list(report.requests)} if what == "report" else {})
         else:
             return 404, {"error": f"{method} {CONTROL}{what} is not among what this proxy is told"}
         return 200, {}
@@ -160,6 +167,9 @@ class Running:
     def report(self) -> dict:
         return self._tell("GET", "report")
 
+    def summary(self) -> dict:
+        return self._tell("GET", "summary")
+
     def reset(self) -> None:
         """Forgets what was counted; rules and what they fired stay."""
         self._tell("DELETE", "report")
@@ -178,10 +188,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def before(upstream_port: int, *, rules: list[dict] | None = None, delay_ms: float = 0, seed: int = 0) -> Iterator[Running]:
+def before(upstream_port: int, *, rules: list[dict] | None = None, delay_ms: float = 0, seed: int = 0,
+           requests_kept: int = REQUESTS_KEPT) -> Iterator[Running]:
     """A proxy before the server at `upstream_port`, for the length of a block."""
     process = subprocess.Popen([sys.executable, __file__, "--upstream", f"127.0.0.1:{upstream_port}", "--delay-ms", str(delay_ms),
-                                "--seed", str(seed), "--until-input-ends"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                                "--seed", str(seed), "--requests-kept", str(requests_kept), "--until-input-ends"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         proxy = Running(int(process.stdout.readline()))
         proxy.set_rules(*(rules or []))
@@ -202,7 +213,7 @@ async def input_ends() -> None:
 async def run(arguments: argparse.Namespace) -> None:
     host, _, port = arguments.upstream.rpartition(":")
     rules = json.loads(arguments.rules.read_text()) if arguments.rules else []
-    proxy = Proxy((host, int(port)), rules, arguments.delay_ms, arguments.seed)
+    proxy = Proxy((host, int(port)), rules, arguments.delay_ms, arguments.seed, arguments.requests_kept)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", arguments.port, backlog=1024, limit=1 << 20)
     print(server.sockets[0].getsockname()[1], flush=True)
     if arguments.until_input_ends:
@@ -218,6 +229,7 @@ def main() -> None:
     parser.add_argument("--delay-ms", type=float, default=0, help="round-trip time to add")
     parser.add_argument("--rules", type=Path, help="a file with a JSON list of rules")
     parser.add_argument("--seed", type=int, default=0, help="of the rules' probabilities")
+    parser.add_argument("--requests-kept", type=int, default=REQUESTS_KEPT, help="the newest so many, for the report")
     parser.add_argument("--until-input-ends", action="store_true")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run(parser.parse_args()))

@@ -1,0 +1,15 @@
+// How a wait finds out that nobody wants its result any more.
+#pragma once
+
+#include <chrono>
+
+#include "datashard/interrupt.h"
+
+namespace datashard {
+
+/// The error of the first scope of this thread, from the innermost on, that has one; ok where there is none. For waits, every
+/// kAskInterruptedEvery.
+Status AskInterrupted();
+inline constexpr std::chrono::milliseconds kAskInterruptedEvery{100};
+
+}  // namespace datashard

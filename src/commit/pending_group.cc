@@ -6,12 +6,14 @@
 
 #include "base/error.h"
 #include "iceberg/manifest.h"
+#include "ring/ring.h"
 
 namespace datashard::commit {
 namespace {
 
 constexpr std::string_view kFirstLine = "datashard-pending 1";
-constexpr size_t kIdDigits = 32;
+constexpr size_t kIdDigits = 32;  // of a ring's too
+constexpr int64_t kSeqMax = (int64_t{1} << 48) - 1;
 // The clock of this machine may be set; then the store is asked anew.
 constexpr auto kStoreTimeTrusted = std::chrono::minutes(1);
 // So many objects are read at a time; who waits longer is taken in later.
@@ -35,11 +37,12 @@ class TextReader {
     rest_.remove_prefix(at + 1);
     return taken;
   }
-  int64_t NumberUntil(char end) {
+  /// At most `most`, and not negative.
+  int64_t NumberUntil(char end, int64_t most = INT64_MAX) {
     const std::string_view text = Until(end);
     int64_t number = -1;
     const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{} || rest != text.data() + text.size() || number < 0) ok_ = false;
+    if (error != std::errc{} || rest != text.data() + text.size() || number < 0 || number > most) ok_ = false;
     return number;
   }
   void Fail() { ok_ = false; }
@@ -55,12 +58,13 @@ class TextReader {
 PendingPart ReadPart(TextReader& text) {
   PendingPart part;
   part.transaction = text.Until(' ') == "transaction";
-  part.schema_id = static_cast<int32_t>(text.NumberUntil(' '));
-  part.spec_id = static_cast<int32_t>(text.NumberUntil(' '));
+  part.schema_id = static_cast<int32_t>(text.NumberUntil(' ', INT32_MAX));
+  part.spec_id = static_cast<int32_t>(text.NumberUntil(' ', INT32_MAX));
   part.manifest.added_bytes = text.NumberUntil(' ');
   for (int64_t left = text.NumberUntil(' '); left > 0 && text.ok(); --left) {
-    const int64_t slot = text.NumberUntil(':');
-    part.members.emplace_back(static_cast<int>(slot), text.NumberUntil(' '));
+    // What becomes marks must be what marks are made of.
+    const int64_t slot = text.NumberUntil(':', ring::kSlotCount - 1);
+    part.members.emplace_back(static_cast<int>(slot), text.NumberUntil(' ', kSeqMax));
   }
   text.Until('\n');
   if (part.members.empty()) text.Fail();  // nothing would say that it is in
@@ -110,7 +114,7 @@ Result<PendingGroup> DecodePending(std::string id, ByteView body, std::string_vi
   group.ring_id = text.Until('\n');
   const int64_t parts = text.NumberUntil('\n');
   for (int64_t i = 0; i < parts && text.ok(); ++i) group.parts.push_back(ReadPart(text));
-  if (!known || !text.ok()) return Corruption("{}: it does not say '{}' and what comes with it", object, kFirstLine);
+  if (!known || !text.ok() || group.ring_id.size() != kIdDigits || !IsHex(group.ring_id)) return Corruption("{}: it does not say '{}' and what comes with it", object, kFirstLine);
   DS_ASSIGN_OR_RETURN(std::vector<ManifestFile> lines, iceberg::DecodeManifestList(text.rest(), object));
   if (lines.size() != group.parts.size()) {
     return Corruption("{}: {} manifests for {} parts", object, lines.size(), group.parts.size());

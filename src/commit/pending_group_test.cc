@@ -10,7 +10,7 @@ namespace datashard::commit {
 namespace {
 
 PendingGroup Group(char digit) {
-  PendingGroup group{.id = std::string(32, digit), .table_uuid = "7c3f4d7e-0000-4000-8000-000000000001", .ring_id = "ab"};
+  PendingGroup group{.id = std::string(32, digit), .table_uuid = "7c3f4d7e-0000-4000-8000-000000000001", .ring_id = std::string(32, '7')};
   group.parts.push_back({.schema_id = 1, .members = {{64, 17}, {65, 9}}, .manifest = {.added_bytes = 4711}});
   group.parts.push_back({.transaction = true, .schema_id = 1, .spec_id = 2, .members = {{3, 1}}});
   for (PendingPart& part : group.parts) {
@@ -28,7 +28,7 @@ TEST(PendingGroup, IsReadAsItWasWritten) {
   ASSERT_OK_AND_ASSIGN(const PendingGroup read, DecodePending(group.id, Encoded(group), "object"));
   EXPECT_EQ(read.key(), "metadata/pending/" + std::string(32, 'a'));
   EXPECT_EQ(read.table_uuid, group.table_uuid);
-  EXPECT_EQ(read.ring_id, "ab");
+  EXPECT_EQ(read.ring_id, std::string(32, '7'));
   ASSERT_EQ(read.parts.size(), 2u);
   EXPECT_EQ(read.parts[0].members, group.parts[0].members);
   EXPECT_EQ(read.parts[0].manifest.added_bytes, 4711);
@@ -43,9 +43,23 @@ TEST(PendingGroup, WhatIsCutOffOrChangedIsCorruption) {
   const Bytes body = Encoded(Group('a'));
   for (size_t size = 0; size < body.size(); ++size)
     EXPECT_THAT(DecodePending("a", ByteView(body).substr(0, size), "object"), HasKind(ErrorKind::kCorruption)) << size;
-  const std::string text = "datashard-pending 1\nu\nr\n1\nappend 1 0 7 ";
-  for (const char* rest : {"0 \n", "2 1:1 \n", "1 1:x \n", "1 -1:1 \n", "99999999999999999999 1:1 \n", "1 1:1"})
-    EXPECT_THAT(DecodePending("a", text + rest, "object"), HasKind(ErrorKind::kCorruption)) << rest;
+  PendingGroup one = Group('a');
+  one.parts.pop_back();
+  const Bytes body_of_one = Encoded(one);
+  const Bytes list = body_of_one.substr(body_of_one.find("Obj"));
+  const std::string text = "datashard-pending 1\nu\n" + one.ring_id + "\n1\nappend 1 0 7 ";
+  EXPECT_THAT(DecodePending("a", text + "1 1023:281474976710655 \n" + list, "object"), IsOk());
+  for (const char* rest : {"1 1024:1 \n", "1 4294967297:1 \n", "1 1:281474976710656 \n", "0 \n", "2 1:1 \n", "1 1:x \n", "1 -1:1 \n",
+                           "99999999999999999999 1:1 \n"})
+    EXPECT_THAT(DecodePending("a", text + rest + list, "object"), HasKind(ErrorKind::kCorruption)) << rest;
+}
+
+TEST(PendingGroup, OfARingWithAnotherNameIsCorruption) {
+  for (const std::string& ring_id : {std::string(), std::string("7"), std::string(31, '7'), std::string(32, 'x'), std::string(33, '7')}) {
+    PendingGroup group = Group('a');
+    group.ring_id = ring_id;
+    EXPECT_THAT(DecodePending(group.id, Encoded(group), "object"), HasKind(ErrorKind::kCorruption)) << ring_id;
+  }
 }
 
 TEST(PendingGroup, IsSettledOnceAMemberOfEachPartIsMarked) {

@@ -124,7 +124,9 @@ void ExpectRows(const Table& table, const Model& model) {
 void ExpectInvariants(Bucket& bucket, Model model) {
   for (const bool hinted : {true, false}) {
     SCOPED_TRACE(hinted ? "with a hint" : "without a hint");
-    if (!hinted) ASSERT_THAT(bucket.objects->Delete(kHint), IsOk());
+    if (!hinted) {
+      ASSERT_THAT(bucket.objects->Delete(kHint), IsOk());
+    }
     Process fresh(bucket);
     ExpectRows(*fresh.table, model);
     ASSERT_OK_AND_ASSIGN(const std::vector<Snapshot> snapshots, fresh.table->snapshots());

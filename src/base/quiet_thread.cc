@@ -4,8 +4,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <system_error>
 #include <vector>
+
+#include "base/error.h"
+#include "base/interrupt.h"
 
 namespace datashard {
 
@@ -28,14 +33,32 @@ void RunAll(size_t count, size_t threads_max, const std::function<void(size_t)>&
   const auto work = [&] {
     for (size_t index = next++; index < count; index = next++) task(index);
   };
-  std::vector<std::thread> others;
+  std::mutex mutex;
+  std::condition_variable ended;
+  size_t running = 0;
+  std::atomic<bool> given_up = false;
+  const auto help = [&] {
+    const InterruptScope with_the_caller([&]() -> Status { return given_up ? Status(Unavailable("the call was interrupted")) : Status(); });
+    work();
+    const std::lock_guard lock(mutex);
+    --running;
+    ended.notify_one();
+  };
+  std::vector<std::thread> helpers;
   for (size_t i = 1; i < std::min(count, threads_max); ++i) {
-    std::thread thread = QuietThread(work);
+    std::unique_lock lock(mutex);
+    std::thread thread = QuietThread(help);
     if (!thread.joinable()) break;
-    others.push_back(std::move(thread));
+    ++running;
+    helpers.push_back(std::move(thread));
   }
   work();
-  for (std::thread& thread : others) thread.join();
+  for (std::unique_lock lock(mutex); !ended.wait_for(lock, kAskInterruptedEvery, [&] { return running == 0; });) {
+    lock.unlock();
+    if (!AskInterrupted().ok()) given_up = true;
+    lock.lock();
+  }
+  for (std::thread& thread : helpers) thread.join();
 }
 
 }  // namespace datashard

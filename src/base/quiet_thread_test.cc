@@ -8,6 +8,10 @@
 #include <mutex>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/interrupt.h"
+
 namespace datashard {
 namespace {
 
@@ -31,6 +35,16 @@ TEST(RunAll, TasksRunBesideEachOther) {
     changed.notify_all();
     EXPECT_TRUE(changed.wait_for(lock, std::chrono::seconds(20), [&] { return waiting == 8; }));
   });
+}
+
+TEST(RunAll, AnInterruptionOfTheCallerEndsTheWaitsOfAll) {
+  const InterruptScope scope([]() -> Status { return Unavailable("Ctrl-C was pressed"); });
+  std::atomic<int> interrupted = 0;
+  RunAll(4, 4, [&](size_t) {
+    for (int i = 0; i < 2000 && AskInterrupted().ok(); ++i) SystemClock().Sleep(std::chrono::milliseconds(10));
+    interrupted += !AskInterrupted().ok();
+  });
+  EXPECT_EQ(interrupted, 4);
 }
 
 TEST(QuietThread, GetsNoSignalAndLeavesItsMakersMaskAlone) {

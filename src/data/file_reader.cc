@@ -13,6 +13,7 @@
 #include <mutex>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "data/arrow_support.h"
 #include "data/column_stats.h"
 #include "data/fetch_plan.h"
@@ -202,7 +203,11 @@ Status FileReader::Fetch(const RowGroup& group, Claim claim) const {
     state.done = true;
     fetched_->changed.notify_all();
   }
-  fetched_->changed.wait(lock, [&] { return state.done; });
+  while (!fetched_->changed.wait_for(lock, kAskInterruptedEvery, [&] { return state.done; })) {
+    lock.unlock();
+    DS_RETURN_IF_ERROR(AskInterrupted());
+    lock.lock();
+  }
   return state.outcome;
 }
 

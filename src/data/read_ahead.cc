@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/error.h"
+#include "base/interrupt.h"
 #include "base/quiet_thread.h"
 #include "data/fetch_plan.h"
 
@@ -70,13 +72,18 @@ Result<std::shared_ptr<FileReader>> ReadAhead::Open(size_t index) {
   memory_->work.notify_one();
   File& file = files_[index];
   if (file.state == File::State::kUntouched) Run({.index = index}, lock);
-  opened_.wait(lock, [&] { return file.state == File::State::kOpened; });
+  while (!opened_.wait_for(lock, kAskInterruptedEvery, [&] { return file.state == File::State::kOpened; })) {
+    lock.unlock();
+    DS_RETURN_IF_ERROR(AskInterrupted());
+    lock.lock();
+  }
   Opened opened = *std::move(file.result);
   file.result.reset();
   return opened;
 }
 
 void ReadAhead::Work() {
+  const InterruptScope until_stopped([this]() -> Status { return stopped_ ? Unavailable("the scan was given up") : Status(); });
   std::unique_lock lock(memory_->mutex);
   for (;;) {
     std::optional<Task> task;

@@ -2,6 +2,7 @@
 // a network most of their time, so many must be under way at once.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -23,12 +24,12 @@ namespace datashard::data {
 class ReadAhead {
  public:
   explicit ReadAhead(std::shared_ptr<const ScanJob> job);
-  /// Waits for the requests that are under way.
+  /// Ends the requests that are under way.
   ~ReadAhead();
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
-  /// File `index` of the plan; once for each, from any thread. Errors: FileReader::Open.
+  /// File `index` of the plan; once for each, from any thread. Errors: FileReader::Open, an interruption's.
   Result<std::shared_ptr<FileReader>> Open(size_t index);
 
  private:
@@ -71,7 +72,7 @@ class ReadAhead {
   size_t asked_files_ = 0;  // one more than the last that was asked for
   std::map<size_t, Fetching> fetching_;
   bool runs_ahead_ = false;
-  bool stopped_ = false;
+  std::atomic<bool> stopped_ = false;  // changed under the lock
   std::vector<std::thread> threads_;
 };
 

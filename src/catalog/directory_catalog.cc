@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -41,10 +42,10 @@ Error OutcomeOpen(Error error, const std::string& root_uri, const std::string& k
 
 /// The numbers to be looked at together, given that `known` is there and `missing` is not (0: nothing is known to be missing).
 std::vector<int64_t> NextLooks(int64_t known, int64_t missing) {
-  constexpr int64_t kLooksMax = 12;
+  constexpr int64_t kLooksMax = 7;
   std::vector<int64_t> looks;
   if (missing == 0) {
-    for (const int64_t ahead : {1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 512, 4096}) looks.push_back(known + ahead);
+    for (const int64_t ahead : {1, 2, 3, 4, 6, 8, 16, 64, 512, 4096}) looks.push_back(known + ahead);
     return looks;
   }
   const int64_t step = std::max<int64_t>(1, (missing - known) / (kLooksMax + 1));
@@ -68,7 +69,7 @@ Result<bool> DirectoryCatalog::Exists(int64_t number) const {
   return info.has_value();
 }
 
-/// Few round trips instead of few looks: the next number alone, which mostly is all, then a dozen at a time.
+/// Few round trips instead of few looks: the next number alone, which mostly is all, then several at a time.
 Result<int64_t> DirectoryCatalog::RemoteHeadFrom(int64_t number) const {
   int64_t known = number;
   int64_t missing = 0;
@@ -565,9 +566,20 @@ void DirectoryCatalog::DropOldVersions(int64_t head) {
   follow_up_.Wake();
 }
 
+void DirectoryCatalog::DropUnnamed(const std::string& key) {
+  if (!remote_) {
+    static_cast<void>(store_->Delete(key));
+    return;
+  }
+  unnamed_due_.Lock()->push_back(key);
+  follow_up_.Wake();
+}
+
 void DirectoryCatalog::FollowUp() {
   if (const int64_t number = hint_due_.exchange(0); number != 0) WriteHint(number);
   if (const int64_t head = drop_due_.exchange(0); head != 0) DropNow(head);
+  const std::vector<std::string> unnamed = std::exchange(*unnamed_due_.Lock(), {});
+  if (!unnamed.empty()) static_cast<void>(store_->DeleteMany(unnamed));
 }
 
 void DirectoryCatalog::DropNow(int64_t head) {

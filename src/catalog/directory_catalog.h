@@ -94,6 +94,9 @@ class DirectoryCatalog {
   /// Moves the hint to `number`, and on to any later version that appeared meanwhile. Only a hint: failures are logged. On a
   /// remote store a thread does so soon, at most every 100 ms, and before this object ends.
   void AdvanceHint(int64_t number);
+  /// Removes what nothing names, nor ever will. On a remote store soon, in that thread. What cannot be removed is litter that
+  /// collection finds.
+  void DropUnnamed(const std::string& key);
   /// OldVersions::Drop; failures are logged. To be called when nobody waits any more. On a remote store in that thread.
   void DropOldVersions(int64_t head);
 
@@ -142,6 +145,7 @@ class DirectoryCatalog {
   const bool remote_;
   /// Were versions in the other spelling seen? A remote store is not asked for them otherwise.
   mutable std::atomic<bool> gzip_seen_ = false;
+  PerProcess<std::vector<std::string>> unnamed_due_;
   std::atomic<int64_t> hint_due_ = 0;  // a version the remote hint is to be moved to, and one to drop old ones after;
   std::atomic<int64_t> drop_due_ = 0;  // 0: none
   /// Our own last version: no foreign writer can replace it any more, so it is a base that needs no look.

@@ -271,6 +271,7 @@ Status AppendGroup::AddSnapshot(std::vector<AppendPart> parts, const std::string
 
 Result<PendingPtr> AppendGroup::HandOver(const catalog::Version& base, Instant now) {
   DS_CHECK(handed_over_ == nullptr);
+  ids_.clear();  // another commit begins, whose files have names of their own
   const Draft draft{.version = base.number + 1, .root_uri = store_.root_uri(), .metadata = base.metadata};
   const iceberg::PartitionSpec* const spec = base.metadata.FindSpec(base.metadata.default_spec_id);
   Rings rings;
@@ -309,7 +310,6 @@ Result<PendingPtr> AppendGroup::HandOver(const catalog::Version& base, Instant n
   if (group.parts.empty()) return PendingPtr();
   DS_ASSIGN_OR_RETURN(const Bytes body, EncodePending(group));
   for (auto& [run, file] : written_) file.handed_over = true;
-  ids_.clear();  // another commit begins, whose files have names of their own
   handed_over_ = std::make_shared<const PendingGroup>(std::move(group));
   DS_RETURN_IF_ERROR(group_.Put(handed_over_->key(), body));
   return handed_over_;

@@ -49,7 +49,7 @@ class CollectionWatch {
 /// The files one commit has made, and what becomes of them.
 class CommitFiles {
  public:
-  CommitFiles(ObjectStore& store, WriteGroup& group) : store_(store), group_(group) {}
+  CommitFiles(catalog::DirectoryCatalog& catalog, WriteGroup& group) : catalog_(catalog), group_(group) {}
 
   /// Everything new joins what the group already holds.
   Status Write(const std::vector<NewFile>& files) {
@@ -79,13 +79,11 @@ class CommitFiles {
 
  private:
   void Drop(const std::string& key) {
-    // A file that cannot be removed is litter that collection finds; it never becomes visible.
-    const Status dropped = store_.Delete(key);
-    static_cast<void>(dropped);
+    catalog_.DropUnnamed(key);
     keys_.erase(key);
   }
 
-  ObjectStore& store_;
+  catalog::DirectoryCatalog& catalog_;
   WriteGroup& group_;
   std::set<std::string> keys_;
   std::vector<std::string> bound_;
@@ -170,7 +168,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
   const Until until = options.until.value_or(
       Until{.deadline = outside_.clock.Monotonic() + settings.timeout, .interrupted = {}});
   CollectionWatch collections(outside_.clock);
-  CommitFiles files(*store_, group);
+  CommitFiles files(catalog_, group);
   const auto give_up = [&](Error error) -> Error {
     files.DropAll();
     return error;

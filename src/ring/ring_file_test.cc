@@ -51,7 +51,7 @@ TEST(RingFile, HasTheLayoutOfItsPage) {
   const auto ring = OpenRing(directory.place());
   const Bytes head = ReadFile(directory.file()).substr(0, sizeof(Preamble));
   EXPECT_EQ(head.substr(0, 8), "DSRING\r\n");
-  EXPECT_EQ(head.substr(8, 8), ByteView("\x01\0\0\0\0\0\0\0", 8));
+  EXPECT_EQ(head.substr(8, 8), ByteView("\x02\0\0\0\0\0\0\0", 8));
   EXPECT_EQ(head.substr(24), ring->id());
   EXPECT_THAT(ring->id(), testing::MatchesRegex("[0-9a-f]+"));
   EXPECT_EQ(ring->id().size(), 32u);

@@ -44,15 +44,12 @@ ring::Submission Waiting(int host, int slot, int64_t seq) {
           .payload = encoded.value().bytes};
 }
 
-/// Hints are written by a thread of the catalog's; they take no part in a schedule that can be replayed.
-class HintsApart final : public ForwardingStore {
+/// Writes no hint and leaves what lost attempts have made: a thread would do both, at any moment.
+class WithoutThreads final : public ForwardingStore {
  public:
-  HintsApart(std::shared_ptr<ObjectStore> base, std::shared_ptr<ObjectStore> hints)
-      : ForwardingStore(std::move(base)), hints_(std::move(hints)) {}
-  Status Replace(std::string_view key, ByteView body) override { return hints_->Replace(key, body); }
-
- private:
-  const std::shared_ptr<ObjectStore> hints_;
+  using ForwardingStore::ForwardingStore;
+  Status ReplaceHint(std::string_view, ByteView) override { return {}; }
+  Status DeleteMany(std::span<const std::string>) override { return {}; }
 };
 
 /// A bucket with a table, and what its users know.
@@ -76,7 +73,7 @@ struct Bucket {
 struct Leader {
   Leader(Bucket& bucket, int host, FaultPlan plan)
       : bucket(bucket), host(host), faulty(std::make_shared<FaultyStore>(bucket.memory)),
-        store(std::make_shared<HintsApart>(faulty, bucket.memory)), catalog(store, bucket.outside()),
+        store(std::make_shared<WithoutThreads>(faulty)), catalog(store, bucket.outside()),
         committer(store, catalog, bucket.outside()), across(*store, committer, bucket.outside()) {
     base = catalog.Load().value();
     faulty->SetPlan(std::move(plan));
@@ -137,7 +134,7 @@ struct Leader {
   Bucket& bucket;
   const int host;
   std::shared_ptr<FaultyStore> faulty;
-  std::shared_ptr<HintsApart> store;
+  std::shared_ptr<WithoutThreads> store;
   catalog::DirectoryCatalog catalog;
   commit::Committer committer;
   commit::AcrossHosts across;

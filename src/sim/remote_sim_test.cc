@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "base/error.h"
 #include "catalog/version_names.h"
@@ -32,11 +33,17 @@ constexpr std::string_view kHint = "metadata/version-hint.text";
 enum class Told { kAcknowledged, kRefused, kUnknown };
 using Model = std::map<int64_t, Told>;
 
-/// Writes no hint: a thread would, at any moment.
+/// Writes no hint and leaves what lost attempts have made: a thread would do both, at any moment.
 class WithoutHints final : public ForwardingStore {
  public:
   using ForwardingStore::ForwardingStore;
   Status ReplaceHint(std::string_view, ByteView) override { return {}; }
+  Status DeleteMany(std::span<const std::string> keys) override {
+    return std::this_thread::get_id() == tests_ ? base_->DeleteMany(keys) : Status();
+  }
+
+ private:
+  const std::thread::id tests_ = std::this_thread::get_id();
 };
 
 /// Bulk requests are executed in descending order; whoever sends them dies after so many names.

@@ -38,6 +38,8 @@ MUTATIONS = [
              "sim_test", "HostSim.*"),
     Mutation("pending-whole", "what was handed over is used whole or not at all", "src/commit/append_group.cc",
              "if (!whole) continue;", "if (!whole && sealed.members.empty()) continue;", "sim_test", "HostSim.*"),
+    Mutation("pending-after-files", "a group is offered to other hosts once its files are there", "src/commit/across_hosts.cc",
+             "  DS_RETURN_IF_ERROR(group.Sync());\n  alive();\n  const auto start", "  const auto start", "sim_test", "HostSim.*"),
     Mutation("pending-files", "files that were handed over are not removed", "src/commit/append_group.cc",
              "if (file.handed_over || (unused_only && file.used)) continue;", "if (unused_only && file.used) continue;", "sim_test",
              "HostSim.*"),

@@ -83,8 +83,12 @@ Result<catalog::VersionPtr> AcrossHosts::HandOver(AppendGroup& change, WriteGrou
   DS_ASSIGN_OR_RETURN(const PendingPtr own, change.HandOver(*base, outside_.clock.Now()));
   if (own == nullptr) return base;
   outside_.metrics.Add("datashard_pending_groups_total", 1);
-  const auto start = outside_.clock.Monotonic();
+  DS_ASSIGN_OR_RETURN(const Bytes offer, EncodePending(*own));
+  // Whoever sees the offer finds the files: a wave of its own, since one that is cut short has sent any of its objects.
   DS_RETURN_IF_ERROR(group.Sync());
+  alive();
+  const auto start = outside_.clock.Monotonic();
+  DS_RETURN_IF_ERROR(store_.Replace(own->key(), offer));
   const auto round_trip = std::max(outside_.clock.Monotonic() - start, std::chrono::microseconds(1000));
   alive();
   // In this order: a group is only ever looked for after the version it is added to.

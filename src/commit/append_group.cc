@@ -308,10 +308,8 @@ Result<PendingPtr> AppendGroup::HandOver(const catalog::Version& base, Instant n
     if (written.ok()) add(*written, {i}, /*transaction=*/true);
   }
   if (group.parts.empty()) return PendingPtr();
-  DS_ASSIGN_OR_RETURN(const Bytes body, EncodePending(group));
   for (auto& [run, file] : written_) file.handed_over = true;
   handed_over_ = std::make_shared<const PendingGroup>(std::move(group));
-  DS_RETURN_IF_ERROR(group_.Put(handed_over_->key(), body));
   return handed_over_;
 }
 

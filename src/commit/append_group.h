@@ -55,8 +55,9 @@ class AppendGroup final : public Change {
   /// Errors also: kFenced: the table has forgotten the ring; nothing of the items may be published or retried.
   Status Apply(Draft& draft) override;
 
-  /// Puts the rows of what `base` does not have into the write group, and a pending group that names them, so that any host
-  /// can append them; their files are never removed here from then on. Items stay this change's own too.
+  /// Puts the rows of what `base` does not have into the write group, and makes the pending group that names their files, which
+  /// any host can append once it is put where all see it. That must not be before those files are synced. They are never removed
+  /// here from now on. Items stay this change's own too.
   /// \return null where nothing can be handed over: no slots, another schema.
   Result<PendingPtr> HandOver(const catalog::Version& base, Instant now);
   /// What HandOver has put; null before.

@@ -44,10 +44,34 @@ ring::Submission Waiting(int host, int slot, int64_t seq) {
           .payload = encoded.value().bytes};
 }
 
+/// Sends its objects at Sync, the last one first, as a bucket's group may: whoever dies then has put any of them.
+class BackwardsGroup final : public WriteGroup {
+ public:
+  explicit BackwardsGroup(std::unique_ptr<WriteGroup> base) : base_(std::move(base)) {}
+  Status Put(std::string_view key, ByteView body) override {
+    put_.emplace_back(key, body);
+    return {};
+  }
+  Result<std::unique_ptr<ObjectWriter>> Open(std::string_view key) override { return base_->Open(key); }
+  Result<std::unique_ptr<UnnamedObject>> Prepare(std::string_view key, ByteView body) override { return base_->Prepare(key, body); }
+  Status Sync() override {
+    const auto objects = std::exchange(put_, {});
+    for (auto object = objects.rbegin(); object != objects.rend(); ++object) {
+      DS_RETURN_IF_ERROR(base_->Put(object->first, object->second));
+    }
+    return base_->Sync();
+  }
+
+ private:
+  const std::unique_ptr<WriteGroup> base_;
+  std::vector<std::pair<std::string, Bytes>> put_;
+};
+
 /// Writes no hint and leaves what lost attempts have made: a thread would do both, at any moment.
 class WithoutThreads final : public ForwardingStore {
  public:
   using ForwardingStore::ForwardingStore;
+  std::unique_ptr<WriteGroup> NewWriteGroup() override { return std::make_unique<BackwardsGroup>(base_->NewWriteGroup()); }
   Status ReplaceHint(std::string_view, ByteView) override { return {}; }
   Status DeleteMany(std::span<const std::string>) override { return {}; }
 };
@@ -270,6 +294,8 @@ TEST(HostSim, OneVersionServesAllThatHaveHandedOver) {
     ASSERT_OK_AND_ASSIGN(const commit::PendingPtr pending, changes.back()->HandOver(*leaders.back()->base, bucket.clock.Now()));
     ASSERT_NE(pending, nullptr);
     ASSERT_THAT(groups.back()->Sync(), IsOk());
+    ASSERT_OK_AND_ASSIGN(const Bytes offer, commit::EncodePending(*pending));
+    ASSERT_THAT(bucket.memory->Replace(pending->key(), offer), IsOk());
   }
   const int64_t version = last.base->number;
   last.Publish(/*hands_over=*/true);

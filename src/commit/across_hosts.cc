@@ -128,11 +128,13 @@ void AcrossHosts::TakeIn(AppendGroup& change, const catalog::VersionPtr& base, i
   change.TakeIn(Read(List(), base));
 }
 
-void AcrossHosts::After(const AppendGroup& change) {
+void AcrossHosts::After(const AppendGroup& change, bool published) {
   {
     std::lock_guard lock(mutex_);
     ++commits_since_look_;
-    for (const PendingPtr& group : change.settled()) settled_.push_back(group->key());
+    for (const PendingPtr& group : change.settled()) {
+      if (published) settled_.push_back(group->key());
+    }
     if (change.handed_over() != nullptr) settled_.push_back(change.handed_over()->key());
     if (settled_.empty()) return;
   }

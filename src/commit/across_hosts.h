@@ -55,8 +55,9 @@ class AcrossHosts {
                                        const std::function<void()>& alive);
   /// To be called before each attempt to commit `change` on `base`: gives it the groups of others where that is due.
   void TakeIn(AppendGroup& change, const catalog::VersionPtr& base, int64_t attempt);
-  /// After a commit, whatever its outcome: what is settled can go, and what was handed over is not on offer any more.
-  void After(const AppendGroup& change);
+  /// After a commit, whatever its outcome: what was handed over is not on offer any more, and if it is `published`, neither is
+  /// what of others is settled by it.
+  void After(const AppendGroup& change, bool published);
 
  private:
   std::vector<std::string> List();

@@ -356,7 +356,7 @@ Result<Committed> GroupCommitter::Publish(AppendGroup& change, ring::Ring& ring,
     options.races_max = across_hosts_->races_max();
     DS_ASSIGN_OR_RETURN(Committed raced, committer_.Commit(change, base.version, group, options));
     if (raced.version != nullptr) {
-      across_hosts_->After(change);
+      across_hosts_->After(change, /*published=*/true);
       return raced;
     }
     across_hosts_->NoteCrowd();
@@ -367,7 +367,7 @@ Result<Committed> GroupCommitter::Publish(AppendGroup& change, ring::Ring& ring,
   DS_ASSIGN_OR_RETURN(base.version, across_hosts_->HandOver(change, group, base.version, until, options.alive));
   options.known_is_newest = options.known_is_newest || change.handed_over() != nullptr;
   Result<Committed> committed = committer_.Commit(change, base.version, group, options);
-  across_hosts_->After(change);
+  across_hosts_->After(change, committed.ok());
   return committed;
 }
 

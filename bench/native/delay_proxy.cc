@@ -28,11 +28,8 @@ sockaddr_in Loopback(uint16_t port) {
   return address;
 }
 
-int NewSocket() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) Die("socket");
-  return fd;
-}
+/// Negative where there are too many.
+int TryNewSocket() { return ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); }
 
 void SendAtOnce(int fd) {
   const int on = 1;
@@ -128,11 +125,11 @@ void DelayProxy::Watch(int fd, uint32_t events) {
 }
 
 uint16_t DelayProxy::Listen(Duration round_trip) {
-  const int listener = NewSocket();
+  const int listener = TryNewSocket();
   sockaddr_in address = Loopback(0);
   socklen_t size = sizeof address;
   auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(listener, generic, size) != 0 || ::listen(listener, 4096) != 0 || ::getsockname(listener, generic, &size) != 0) {
+  if (listener < 0 || ::bind(listener, generic, size) != 0 || ::listen(listener, 4096) != 0 || ::getsockname(listener, generic, &size) != 0) {
     Die("cannot listen on loopback");
   }
   listeners_.emplace(listener, round_trip);
@@ -165,7 +162,11 @@ void DelayProxy::Accept(int listener, Duration round_trip) {
   for (;;) {
     const int client = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (client < 0) return;
-    const int upstream = NewSocket();
+    const int upstream = TryNewSocket();
+    if (upstream < 0) {  // too many: as a server that is full
+      ::close(client);
+      continue;
+    }
     SendAtOnce(client);
     SendAtOnce(upstream);
     const sockaddr_in address = Loopback(upstream_port_);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import s3_places
 import s3_users
 from test_other_engines import ALL_TYPES, ROWS, expected, schema_of
 from test_reading_during_appends import ENGINES, SCHEMA, expect_whole_transactions
@@ -15,10 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def bucket(server, monkeypatch, request):
     """A prefix of its own in the server's bucket, for us and for the peers."""
-    for name, value in server.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DATASHARD_S3_PREFIX", request.node.name.replace("[", "-").replace("]", ""))
-    return server
+    return s3_places.use(server, monkeypatch, request)
 
 
 @pytest.fixture

@@ -12,23 +12,12 @@ import time
 
 import datashard
 import pytest
+import s3_places
 import s3_proxy
 import s3_server
 
 SCHEMA = datashard.Schema(schema_id=1, fields=[{"id": 1, "name": "id", "type": "long", "required": True}])
 VERSION = r"/v[0-9]+\.metadata\.json"
-
-
-@pytest.fixture
-def bucket(server, monkeypatch, request):
-    for name, value in server.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DATASHARD_S3_PREFIX", prefix_of(request))
-    return server
-
-
-def prefix_of(request) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]", "-", request.node.name)
 
 
 @pytest.fixture
@@ -59,7 +48,7 @@ def ids(table=None) -> list[int]:
 
 def keys(server, request, part: str) -> list[str]:
     """Keys of the table's objects whose name contains `part`."""
-    status, body = s3_server.request(server, "GET", f"/{server.bucket}", query=f"list-type=2&prefix={prefix_of(request)}")
+    status, body = s3_server.request(server, "GET", f"/{server.bucket}", query=f"list-type=2&prefix={s3_places.own_prefix(request)}")
     assert status == 200, body
     return [key for key in re.findall(r"<Key>([^<]*)</Key>", body.decode()) if part in key]
 

@@ -48,14 +48,6 @@ print(json.dumps([type(ended).__name__, type(ended.__cause__).__name__, str(ende
 """
 
 
-@pytest.fixture
-def bucket(server, monkeypatch, request):
-    for name, value in server.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DATASHARD_S3_PREFIX", request.node.name.replace("[", "-").replace("]", ""))
-    return server
-
-
 def interrupted(server, what: str, *rules: dict) -> tuple[str, str, str]:
     """Does `what` through a proxy with `rules`, and sends SIGINT once one of them has fired: exception, its cause, what that says."""
     with s3_proxy.before(server.port) as proxy:

@@ -14,14 +14,6 @@ SCHEMA = datashard.Schema(schema_id=1, fields=[{"id": 1, "name": "id", "type": "
 ALONE = {"datashard.group-commit": "off"}  # handles of one process are rivals, as those of two hosts
 
 
-@pytest.fixture
-def bucket(server, monkeypatch, request):
-    for name, value in server.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DATASHARD_S3_PREFIX", request.node.name.replace("[", "-").replace("]", ""))
-    return server
-
-
 def without_the_hint(proxy: s3_proxy.Running) -> list[str]:
     """Methods of all requests since the last reset, but for the hint, which follows when it likes."""
     return [request["method"] for request in proxy.report()["requests"] if not request["path"].endswith("version-hint.text")]

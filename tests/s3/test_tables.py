@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,6 @@ import datashard
 
 TESTS = Path(__file__).resolve().parents[1]
 SCHEMA = datashard.Schema(schema_id=1, fields=[{"id": 1, "name": "id", "type": "long", "required": True}])
-
-
-@pytest.fixture
-def bucket(server, monkeypatch, request):
-    """A prefix of its own in the server's bucket, by environment variables alone."""
-    for name, value in server.variables.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("DATASHARD_STORAGE_TYPE", "s3")
-    monkeypatch.setenv("DATASHARD_S3_PREFIX", request.node.name.replace("[", "-").replace("]", ""))
-    return server
 
 
 def ids(table) -> list[int]:
@@ -87,15 +78,19 @@ def append(path: str, first: int, count: int) -> None:
         assert table.append_records([{"id": number}])
 
 
+def write_at_once(writer: Callable[[str, int, int], None], processes: int, count: int) -> None:
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=writer, args=("t", 1000 * n, count)) for n in range(processes)]
+    for process in writers:
+        process.start()
+    for process in writers:
+        process.join()
+        assert process.exitcode == 0
+
+
 def test_processes_lose_nothing(bucket):
     datashard.create_table("t", SCHEMA)
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=append, args=("t", 1000 * n, 25)) for n in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
+    write_at_once(append, 4, 25)
     assert ids(datashard.load_table("t")) == sorted(1000 * n + k for n in range(4) for k in range(25))
 
 
@@ -109,13 +104,7 @@ def lonely(path: str, first: int, count: int) -> None:
 
 def test_writers_that_share_no_ring_lose_nothing(bucket):
     datashard.create_table("t", SCHEMA, properties={"datashard.group-commit": "off"})
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=lonely, args=("t", 1000 * n, 15)) for n in range(3)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
+    write_at_once(lonely, 3, 15)
     assert ids(datashard.load_table("t")) == sorted(1000 * n + k for n in range(3) for k in range(15))
 
 

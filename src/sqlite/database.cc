@@ -1,7 +1,9 @@
+#include <atomic>
 #include <utility>
 #include <vector>
 
 #include "sqlite/cursor.h"
+#include "sqlite/leaf_index.h"
 #include "sqlite/page_checksums.h"
 #include "sqlite/schema.h"
 #include "sqlite/search.h"
@@ -21,6 +23,9 @@ class SqliteDatabase final : public kv::Database {
       : pages_(std::move(pages)), root_(root), memory_bytes_(memory_bytes) {}
 
   Result<kv::Lookup> Find(ByteView key, kv::Residency residency) const override {
+    if (pages_->mapped()) {
+      if (const std::optional<kv::Lookup> quick = FindByIndex(key)) return *quick;
+    }
     PagesAhead ahead(*pages_);
     uint32_t number = root_;
     for (int depth = 0; depth < kDepthMax; ++depth) {
@@ -46,7 +51,10 @@ class SqliteDatabase final : public kv::Database {
   }
 
   Result<std::unique_ptr<kv::Cursor>> Scan(kv::KeyRange range) const override { return ScanFrom(*pages_, root_, std::move(range)); }
-  int64_t memory_bytes() const override { return memory_bytes_; }
+  int64_t memory_bytes() const override {
+    const LeafIndex* index = index_.load(std::memory_order_acquire);
+    return memory_bytes_ + (index == nullptr ? 0 : index->memory_bytes());
+  }
 
  private:
   // Keys that lead to the same page: `begin` .. `end` of those asked for.
@@ -61,6 +69,33 @@ class SqliteDatabase final : public kv::Database {
     HeldNode held;
     Cell cell;
   };
+
+  // The answer where the index and one leaf tell it. What is damaged is for the way from the root, which reports it.
+  std::optional<kv::Lookup> FindByIndex(ByteView key) const {
+    const LeafIndex* index = Index();
+    const uint32_t leaf = index == nullptr ? 0 : index->LeafOf(key);
+    if (leaf == 0) return std::nullopt;
+    const Result<Page> page = pages_->Get(leaf, kv::Residency::kAnywhere);
+    if (!page.ok()) return std::nullopt;
+    const Node node = Node::Parse(page->bytes, leaf, pages_->header().usable, kIndexInterior, kIndexLeaf);
+    if (node.wrong != nullptr || !node.leaf) return std::nullopt;
+    const QuickPosition found = QuickSearch(node, key);
+    if (!found.sure || found.cell.payload.overflow_page != 0) return std::nullopt;
+    if (!found.equal) return kv::Lookup::Absent();
+    return kv::Lookup::Found(LocalPart(found.cell.payload, found.cell.value_offset, found.cell.value_bytes));
+  }
+
+  // Null before it is worth its making: a shard that is asked little should be open at once and take no memory.
+  const LeafIndex* Index() const {
+    const LeafIndex* index = index_.load(std::memory_order_acquire);
+    if (index != nullptr) return index;
+    const uint32_t finds_before = pages_->header().page_count / 8 + 32;
+    if (finds_.load(std::memory_order_relaxed) >= finds_before) return nullptr;  // being made, or there can be none
+    if (finds_.fetch_add(1, std::memory_order_relaxed) + 1 != finds_before) return nullptr;
+    owned_index_ = LeafIndex::Build(*pages_, root_);
+    index_.store(owned_index_.get(), std::memory_order_release);
+    return owned_index_.get();
+  }
 
   Error TooDeep() const { return Corruption("{}: its tree is deeper than {} pages, or leads back into itself", pages_->uri(), kDepthMax); }
 
@@ -133,6 +168,9 @@ class SqliteDatabase final : public kv::Database {
   const std::unique_ptr<Pages> pages_;
   const uint32_t root_;
   const int64_t memory_bytes_;
+  mutable std::atomic<uint32_t> finds_ = 0;
+  mutable std::unique_ptr<const LeafIndex> owned_index_;  // of the one thread whose find was the one to make it
+  mutable std::atomic<const LeafIndex*> index_ = nullptr;
 };
 
 // The checksums of all pages, where they are to be used.

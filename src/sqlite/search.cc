@@ -34,7 +34,39 @@ Order Compare(ByteView part, uint64_t part_of_bytes, ByteView key) {
   return part_of_bytes < key.size() ? Order::kBelow : Order::kAbove;
 }
 
+// Has the cells fetched from memory that the next three steps between `low` and `high` can meet: one wait instead of three.
+void PrefetchSteps(const Node& node, uint32_t low, uint32_t high, int steps) {
+  if (steps == 0 || low >= high) return;
+  const uint32_t middle = low + (high - low) / 2;
+  __builtin_prefetch(node.page + LoadU16(node.page + node.places + 2 * middle) % node.usable);
+  PrefetchSteps(node, low, middle, steps - 1);
+  PrefetchSteps(node, middle + 1, high, steps - 1);
+}
+
 }  // namespace
+
+QuickPosition QuickSearch(const Node& node, ByteView key, uint32_t from) {
+  constexpr int kStepsAhead = 3;
+  const LocalRule rule = LocalRule::OfIndex(node.usable);
+  QuickPosition position;
+  uint32_t low = from;
+  uint32_t high = node.cell_count;
+  for (int step = 0; low < high; ++step) {
+    if (step % kStepsAhead == 0) PrefetchSteps(node, low, high, kStepsAhead);
+    const uint32_t middle = low + (high - low) / 2;
+    const Cell cell = node.CellAt(middle, rule);
+    if (cell.wrong != nullptr) return position;
+    switch (Compare(LocalPart(cell.payload, cell.key_offset, cell.key_bytes), cell.key_bytes, key)) {
+      case Order::kShort: return position;
+      case Order::kEqual: return {.sure = true, .equal = true, .index = middle, .cell = cell};
+      case Order::kBelow: low = middle + 1; break;
+      case Order::kAbove: high = middle; break;
+    }
+  }
+  position.sure = true;
+  position.index = low;
+  return position;
+}
 
 Result<HeldNode> ParseNode(const Pages& pages, uint32_t number, Page page) {
   const Node node = Node::Parse(page.bytes, number, pages.header().usable, kIndexInterior, kIndexLeaf);
@@ -43,8 +75,14 @@ Result<HeldNode> ParseNode(const Pages& pages, uint32_t number, Page page) {
 }
 
 Result<Position> Search(PagesAhead& pages, const HeldNode& held, ByteView key, kv::Residency residency, uint32_t from) {
-  const LocalRule rule = LocalRule::OfIndex(held.node.usable);
   Position position;
+  if (const QuickPosition quick = QuickSearch(held.node, key, from); quick.sure) {
+    position.index = quick.index;
+    position.equal = quick.equal;
+    position.cell = quick.cell;
+    return position;
+  }
+  const LocalRule rule = LocalRule::OfIndex(held.node.usable);
   uint32_t low = from;
   uint32_t high = held.node.cell_count;
   while (low < high) {

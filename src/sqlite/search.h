@@ -29,6 +29,15 @@ struct Position {
   Cell cell;             ///< where `equal`
 };
 
+/// Search by what is in the page alone, without a way to report anything: `sure` is false where it takes more than that.
+struct QuickPosition {
+  bool sure = false;
+  bool equal = false;
+  uint32_t index = 0;
+  Cell cell;  ///< where `equal`
+};
+QuickPosition QuickSearch(const Node& node, ByteView key, uint32_t from = 0);
+
 /// Looks from cell `from` on, for keys that ascend.
 Result<Position> Search(PagesAhead& pages, const HeldNode& held, ByteView key, kv::Residency residency, uint32_t from = 0);
 

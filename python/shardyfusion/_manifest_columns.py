@@ -189,8 +189,6 @@ def _writer_info(text: str, db_id: int) -> WriterInfo:
 def _checked(row: Mapping[str, Any], columns: list[Column], table: str) -> dict[str, Any]:
     values = {}
     for name, kind, nullable in columns:
-        if name not in row:
-            raise ManifestParseError(f"table {table} has no column {name}")
         value = row[name]
         if not (type(value) is kind or (nullable and value is None)):
             raise ManifestParseError(f"{table}.{name} is {value!r}, not {kind.__name__}")

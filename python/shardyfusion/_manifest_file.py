@@ -70,7 +70,7 @@ def read_manifest(payload: bytes) -> ParsedManifest:
     """Raises: ManifestParseError for what is no whole, undamaged manifest."""
     with opened(payload) as con:
         build = _build_row(con)
-        shards = list(_rows(con, "shards", "ORDER BY db_id"))
+        shards = list(_within(len(payload), _rows(con, "shards", SHARD_COLUMNS, "ORDER BY db_id")))
         manifest = manifest_of(build, shards)
         _check(con, build, shards)
         return manifest
@@ -101,15 +101,24 @@ def opened(payload: bytes) -> Iterator[sqlite3.Connection]:
             raise ManifestParseError(f"a damaged manifest of {len(payload)} bytes: {error}") from error
 
 
-def _rows(con: sqlite3.Connection, table: str, rest: str, *values: object) -> Iterator[dict[str, Any]]:
-    cursor = con.execute(f"SELECT * FROM {table} {rest}", values)
-    names = [description[0] for description in cursor.description]
-    for row in cursor:
+def _rows(con: sqlite3.Connection, table: str, columns: list[Column], rest: str, *values: object) -> Iterator[dict[str, Any]]:
+    names = [column.name for column in columns]
+    for row in con.execute(f"SELECT {', '.join(names)} FROM {table} {rest}", values):
         yield dict(zip(names, row))
 
 
+def _within(size_bytes: int, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows as long as their text can have come from a file of that size: in a forged one a page may belong to many rows."""
+    left = size_bytes
+    for row in rows:
+        left -= sum(len(value) for value in row.values() if isinstance(value, (str, bytes))) + 1
+        if left < 0:
+            raise ManifestParseError(f"a damaged manifest: its rows are longer than its {size_bytes} bytes")
+        yield row
+
+
 def _build_row(con: sqlite3.Connection) -> dict[str, Any]:
-    row = next(_rows(con, "build_meta", "LIMIT 1"), None)
+    row = next(_rows(con, "build_meta", BUILD_COLUMNS, "LIMIT 1"), None)
     if row is None:
         raise ManifestParseError("table build_meta is empty")
     return row
@@ -150,7 +159,7 @@ class SqliteShardLookup:
         if db_id in self._cache:
             self._cache.move_to_end(db_id)
             return self._cache[db_id]
-        row = next(_rows(self._con, "shards", "WHERE db_id = ?", db_id), None)
+        row = next(_rows(self._con, "shards", SHARD_COLUMNS, "WHERE db_id = ?", db_id), None)
         shard = RequiredShardMeta.empty(db_id) if row is None else shard_of(row, self._ours)
         self._cache[db_id] = shard
         if len(self._cache) > self._cache_size:

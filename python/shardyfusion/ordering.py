@@ -10,4 +10,4 @@ def compare_ordered(left: object, right: object, *, mismatch_message: str) -> in
     """
     if not any(isinstance(left, kind) and isinstance(right, kind) for kind in ((int, float), str, (bytes, bytearray))):
         raise ValueError(mismatch_message)
-    return (left > right) - (left < right)  # type: ignore[operator]
+    return int(left > right) - int(left < right)  # type: ignore[operator]

@@ -108,7 +108,8 @@ def _object_check(name: str, digits: Any, size_bytes: Any) -> ObjectCheck:
 def _key_bounds(member: Any) -> dict[int, dict[str, KeyInput]]:
     if member is None:
         return {}
-    return {_db_id(db_id): {end: _key(*bounds[end]) for end in ("min", "max") if end in bounds} for db_id, bounds in member.items()}
+    return {_db_id(db_id): {end: _key(*bound) for end, bound in bounds.items() if end in ("min", "max")}
+            for db_id, bounds in member.items()}
 
 
 def _key(kind: Any, text: Any) -> KeyInput:

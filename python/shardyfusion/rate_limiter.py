@@ -97,16 +97,20 @@ class TokenBucket:
         """Takes the tokens; the seconds until they are earned."""
         self._fill()
         self._tokens -= max(n, 0)
-        return max(0.0, -self._tokens / self._rate)
+        return self._seconds(-self._tokens)
 
     def _take(self, n: int) -> float:
         """Takes the tokens if they are there; else the seconds until they are."""
         self._fill()
-        missing = min(max(n, 0), self._rate) - self._tokens
-        if missing > 0:
-            return missing / self._rate
-        self._tokens -= max(n, 0)
-        return 0.0
+        deficit = self._seconds(min(max(n, 0), self._rate) - self._tokens)
+        if not deficit:
+            self._tokens -= max(n, 0)
+        return deficit
+
+    def _seconds(self, tokens: float) -> float:
+        """In which they are earned; below a nanosecond is rounding and none."""
+        seconds = tokens / self._rate
+        return seconds if seconds > 1e-9 else 0.0
 
     def _give_back(self, n: int) -> None:
         self._tokens += max(n, 0)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 RUN_RECORD_FORMAT_VERSION = 1
 RUN_RECORD_CONTENT_TYPE = "application/x-yaml"
-RUN_RECORD_SIZE_BYTES_MAX = 2**20
+RUN_RECORD_SIZE_BYTES_MAX = 2**16
+ERROR_MESSAGE_CHARACTERS_MAX = 2000
 DEFAULT_RUN_LEASE_DURATION = timedelta(minutes=10)
 DEFAULT_RUN_HEARTBEAT_INTERVAL = timedelta(minutes=1)
 
@@ -186,7 +187,7 @@ class RunRecordLifecycle:
         self._write(status=RunStatus.SUCCEEDED)
 
     def mark_failed(self, exc: BaseException) -> None:
-        self._write(status=RunStatus.FAILED, error_type=type(exc).__name__, error_message=str(exc))
+        self._write(status=RunStatus.FAILED, error_type=type(exc).__name__, error_message=str(exc)[:ERROR_MESSAGE_CHARACTERS_MAX])
 
     def close(self) -> None:
         """Ends the thread; the record stays as it is."""

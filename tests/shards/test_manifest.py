@@ -7,6 +7,7 @@ import sqlite3
 import zlib
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from snapshot_values import CREATED, build_meta, shard_meta
@@ -59,6 +60,19 @@ def test_the_file_is_what_the_page_says():
         plain = b"".join(b"n" if value is None else b"i%d;" % value if isinstance(value, int)
                          else b"t%d:%s" % (len(value.encode()), value.encode()) for row in rows for value in row)
         assert con.execute("SELECT crc32 FROM datashard_check").fetchall() == [(f"{zlib.crc32(plain):08x}",)]
+
+
+def test_the_example_of_the_page_is_true():
+    build = build_meta(key_encoding="raw")
+    shard = shard_meta(1, min_key=b"abc", max_key=b"\xff\x00", checkpoint_id="9f86d081884c7d659a2feaa0c55ad015")
+    objects = {"algorithm": "xxh3_64", "shards": {"1": {"shard.db": ["0123456789abcdef", 8192]}}}
+    payload = payload_of(build, [shard], {"datashard": {"version": 1, "objects": objects}})
+    page = (Path(__file__).resolve().parents[2] / "docs/formats/sharded_manifest.md").read_text()
+    with opened(payload) as con:
+        for table in ("build_meta", "shards"):
+            values = ["NULL" if value is None else str(value) for value in con.execute(f"SELECT * FROM {table}").fetchone()]
+            assert "```\n" + "\n".join(values) + "\n```" in page
+        assert f"`{con.execute('SELECT crc32 FROM datashard_check').fetchone()[0]}`. The file has {len(payload):,} bytes" in page
 
 
 KEYS = {"u64be": st.integers(0, 2**64 - 1), "utf8": st.text(st.characters(exclude_categories=["Cs"])), "raw": st.binary(max_size=20)}

@@ -70,7 +70,7 @@ def test_a_record_is_the_text_of_the_page_and_comes_back():
 
 @pytest.mark.parametrize("payload", [
     b"", b"\xff\xfe", b"a: [", b"- 1", b"!!python/object/apply:os.system ['true']", TEXT.replace("running", "paused").encode(),
-    TEXT.replace("format_version: 1", "format_version: 2").encode(), TEXT.replace("run_id: 0f3c\n", "").encode(), b"[" * 50_000, b"#" * 2**21])
+    TEXT.replace("format_version: 1", "format_version: 2").encode(), TEXT.replace("run_id: 0f3c\n", "").encode(), b"[" * 10_000, b"#" * 2**17])
 def test_a_damaged_record_is_refused(payload):
     with pytest.raises(ManifestParseError):
         parse_run_record(payload)
@@ -112,6 +112,14 @@ def test_a_run_that_fails_says_why():
         raise KeyError("a")
     record = registry.load(run.run_record_ref)
     assert (record.status, record.error_type, record.error_message) == (RunStatus.FAILED, "KeyError", "'a'")
+
+
+def test_a_long_message_is_cut_so_that_the_record_can_be_read():
+    backend = MemoryBackend()
+    run = RunRecordLifecycle.start(config=config_of(S3RunRegistry(backend, "s3://b/p")), run_id="r", writer_type="python")
+    run.mark_failed(OSError("\U0001f600" * 2**20))
+    run.close()
+    assert parse_run_record(backend.get(run.run_record_ref)).error_message == "\U0001f600" * 2000
 
 
 def test_a_run_that_has_ended_stays_as_it_ended():

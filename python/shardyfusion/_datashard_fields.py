@@ -41,6 +41,8 @@ class DatashardFields:
     key_bounds: dict[int, dict[str, KeyInput]] = field(default_factory=dict)
     routing_values: list[bytes] | None = None
     range_boundaries: RangeBoundaries | None = None
+    shard_format: str | None = None
+    """"sqlite" or "slatedb"."""
 
     @classmethod
     def parse(cls, custom: dict[str, Any]) -> DatashardFields:
@@ -55,7 +57,8 @@ class DatashardFields:
         try:
             return cls(objects=_objects(ours.get("objects")), key_bounds=_key_bounds(ours.get("key_bounds")),
                        routing_values=_routing_values(ours.get("routing_values_base64")),
-                       range_boundaries=_range_boundaries(ours.get("range_boundaries")))
+                       range_boundaries=_range_boundaries(ours.get("range_boundaries")),
+                       shard_format=_text(ours.get("shard_format")))
         except (ValueError, TypeError, AttributeError, KeyError, OverflowError, ShardAssignmentError) as error:
             raise ManifestParseError(f"custom.datashard: {error}") from error
 
@@ -73,6 +76,12 @@ def range_boundaries_member(boundaries: list[Boundary]) -> dict[str, Any]:
     """The member `range_boundaries` of checked boundaries."""
     kind = next((name for name, of in _KINDS.items() if boundaries and type(boundaries[0]) is of), "int")
     return {"kind": kind, "values": list(boundaries)}
+
+
+def _text(member: Any) -> str | None:
+    if not isinstance(member, (str, type(None))):
+        raise ValueError(f"{member!r} is no text")
+    return member
 
 
 def _base64(data: bytes) -> str:

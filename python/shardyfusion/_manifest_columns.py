@@ -123,9 +123,12 @@ def manifest_of(build: Mapping[str, Any], shards: Iterable[Mapping[str, Any]]) -
     """The manifest that rows say. Raises: ManifestParseError."""
     meta, custom, ours = build_of(build)
     try:
-        return ParsedManifest(required_build=meta, shards=[shard_of(shard, ours) for shard in shards], custom=custom)
+        manifest = ParsedManifest(required_build=meta, shards=[shard_of(shard, ours) for shard in shards], custom=custom)
     except ValidationError as error:
         raise ManifestParseError(f"manifest of run {meta.run_id!r}: {_first_of(error)}") from error
+    if unlisted := (ours.objects.keys() | ours.key_bounds.keys()) - {shard.db_id for shard in manifest.shards}:
+        raise ManifestParseError(f"custom.datashard speaks of shard {min(unlisted)}, which the manifest does not list")
+    return manifest
 
 
 def build_of(row: Mapping[str, Any]) -> tuple[RequiredBuildMeta, dict[str, Any], DatashardFields]:

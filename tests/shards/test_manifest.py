@@ -133,11 +133,12 @@ def test_bytes_routing_values_stay_bytes_and_other_readers_see_text(values, in_s
 
 def test_objects_and_boundaries_are_kept():
     ours = {"version": 1, "objects": {"algorithm": "xxh3_64", "shards": {"0": {"shard.db": ["0123456789abcdef", 8192]}}},
-            "range_boundaries": range_boundaries_member([1.5]), "later": [1]}
+            "range_boundaries": range_boundaries_member([1.5]), "later": [1], "shard_format": "sqlite"}
     build = build_meta(strategy="cel", cel_expr="key < 1.5 ? 0 : 1", cel_columns={"key": "double"})
     parsed = parse_manifest_payload(payload_of(build, [shard_meta(0, min_key=b"\xff")], {"datashard": ours}))
     assert parsed.custom["datashard"]["later"] == [1]
     fields = DatashardFields.parse(parsed.custom)
+    assert fields.shard_format == "sqlite"
     assert fields.objects == {0: {"shard.db": ("0123456789abcdef", 8192)}}
     assert (fields.range_boundaries.kind, fields.range_boundaries.values, fields.key_bounds) == ("double", [1.5], {0: {"min": b"\xff"}})
 
@@ -153,6 +154,8 @@ def test_objects_and_boundaries_are_kept():
     {"version": 1, "range_boundaries": {"kind": "int", "values": [1.5]}}, {"version": 1, "range_boundaries": {"kind": "int", "values": [2, 1]}},
     {"version": 1, "range_boundaries": {"kind": "int", "values": [True]}}, {"version": 1, "range_boundaries": {"kind": "float", "values": []}},
     {"version": 1, "range_boundaries": {"kind": "int", "values": [2**63]}}, {"version": 1, "range_boundaries": {"kind": "double", "values": [10**400]}},
+    {"version": 1, "shard_format": 1}, {"version": 1, "key_bounds": {"1": {}}},
+    {"version": 1, "objects": {"algorithm": "xxh3_64", "shards": {"1": {}}}},
     {"version": 1, "range_boundaries": {"kind": "int", "values": [5]}}, {"version": 1, "routing_values_base64": ["AA=="]},
 ])
 def test_our_member_in_a_wrong_shape_is_refused(ours):

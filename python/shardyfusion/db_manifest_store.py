@@ -81,6 +81,8 @@ class PostgresManifestStore:
 
     def load_manifest(self, ref: str) -> ParsedManifest:
         with self._transaction() as cursor:
+            # Both tables as they are at one moment: the run may be published again meanwhile.
+            self._run(cursor, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             builds = self._select(cursor, "builds", [column.name for column in BUILD_COLUMNS], "WHERE run_id = %s", (ref,))
             shards = self._select(cursor, "shards", [column.name for column in SHARD_COLUMNS], "WHERE run_id = %s ORDER BY db_id", (ref,))
         if not builds:
@@ -133,6 +135,8 @@ class PostgresManifestStore:
         try:
             connection = self._connection_factory()
             try:
+                if getattr(connection, "autocommit", False):
+                    connection.autocommit = False
                 if not self._tables_are_there:
                     self._ensure_tables(connection)
                 cursor = connection.cursor()

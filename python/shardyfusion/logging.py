@@ -41,9 +41,13 @@ def get_logger(name: str) -> logging.Logger:
 
 def log_event(event: str, *, level: int = logging.INFO, logger: logging.Logger | None = None, **fields: Any) -> None:
     """Logs `event` with the fields of the surrounding LogContexts and `fields`, which win."""
-    logger = logger or logging.getLogger(ROOT)
+    _log(event, level, logger or logging.getLogger(ROOT), fields)
+
+
+def _log(event: str, level: int, logger: logging.Logger, fields: dict[str, Any]) -> None:
+    """For functions that are called where the event happens: that place is in the record."""
     if logger.isEnabledFor(level):
-        logger.log(level, event, extra={"shardyfusion": {**_context.get(), **fields}}, stacklevel=2)
+        logger.log(level, event, extra={"shardyfusion": {**_context.get(), **fields}}, stacklevel=3)
 
 
 def log_failure(event: str, *, severity: FailureSeverity, error: BaseException | None = None, include_traceback: bool = False,
@@ -54,7 +58,7 @@ def log_failure(event: str, *, severity: FailureSeverity, error: BaseException |
         fields["error"] = repr(error)
         if include_traceback:
             fields["traceback"] = "".join(traceback.format_exception(error))
-    log_event(event, level=_LEVELS[severity], logger=logger, **fields)
+    _log(event, _LEVELS[severity], logger or logging.getLogger(ROOT), fields)
 
 
 class LogContext:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import ValidationError
 
 from ._manifest_file import SqliteShardLookup, load_sqlite_build_meta, read_manifest
-from .errors import ManifestParseError, PublishCurrentError, PublishManifestError, ReaderStateError
+from .errors import ConfigValidationError, ManifestParseError, PublishCurrentError, PublishManifestError, ReaderStateError
 from .manifest import (CURRENT_FORMAT_VERSION, SQLITE_MANIFEST_CONTENT_TYPE, CurrentPointer, ManifestRef, ParsedManifest,
                        RequiredBuildMeta, RequiredShardMeta, SqliteManifestBuilder, moment_text)
 from .storage import StorageBackend, join_s3
@@ -86,12 +86,14 @@ class Layout:
         self.manifests_url = join_s3(s3_prefix, "manifests") + "/"
 
     def new_manifest_url(self, run_id: str) -> str:
+        if not run_id or "/" in run_id:
+            raise ConfigValidationError(f"run_id is a name without '/', given {run_id!r}")
         return join_s3(self.manifests_url, f"{moment_text(datetime.now(timezone.utc))}_run_id={run_id}", self.manifest_name)
 
     def pointer_to(self, ref: str, content_type: str) -> bytes:
         run_id = re.search(r"run_id=([^/]+)", ref)
         if run_id is None:
-            raise ManifestParseError(f"{ref!r} is no manifest of this store: there is no run_id= in it")
+            raise ConfigValidationError(f"{ref!r} is no manifest of this store: there is no run_id= in it")
         return json.dumps({"format_version": CURRENT_FORMAT_VERSION, "manifest_content_type": content_type, "manifest_ref": ref,
                            "run_id": run_id[1], "updated_at": moment_text(datetime.now(timezone.utc))},
                           sort_keys=True, separators=(",", ":")).encode()
@@ -122,8 +124,8 @@ class S3ManifestStore:
 
     def publish(self, *, run_id: str, required_build: RequiredBuildMeta, shards: list[RequiredShardMeta],
                 custom: dict[str, Any]) -> str:
-        artifact = SqliteManifestBuilder().build(required_build=required_build, shards=shards, custom_fields=custom)
         ref = self._layout.new_manifest_url(run_id)
+        artifact = SqliteManifestBuilder().build(required_build=required_build, shards=shards, custom_fields=custom)
         try:
             self._backend.put(ref, artifact.payload, artifact.content_type, artifact.headers or None)
         except Exception as error:

@@ -123,19 +123,22 @@ class FileBackend:
         _sync_directory(path.parent)
 
     def get(self, url: str) -> bytes:
-        return path_of_file_url(url).read_bytes()
+        try:
+            return path_of_file_url(url).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise FileNotFoundError(f"no object at {url}") from error
 
     def try_get(self, url: str) -> bytes | None:
         try:
             return self.get(url)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        except FileNotFoundError:
             return None
 
     def list_prefixes(self, prefix_url: str) -> list[str]:
         base = prefix_url.rstrip("/")
         try:
             with os.scandir(path_of_file_url(base)) as entries:
-                return sorted(f"{base}/{entry.name}" for entry in entries if entry.is_dir())
+                return sorted(f"{base}/{entry.name}" for entry in entries if entry.is_dir() and os.listdir(entry.path))
         except (FileNotFoundError, NotADirectoryError):
             return []
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import postgres_server
 import pytest
+from hypothesis import settings
+
+settings.register_profile("shards", deadline=None)  # machines of tests are slow now and then
+settings.load_profile("shards")
 
 
 @pytest.fixture(scope="session")

@@ -104,8 +104,10 @@ def test_a_run_that_is_published_again_replaces_its_shards(postgres, name):
     assert ([shard.db_id for shard in parsed.shards], parsed.required_build.num_dbs, parsed.custom) == ([1, 2], 3, {"a": 1})
 
 
-def test_a_publish_that_fails_half_way_changes_nothing(postgres, name):
-    store = store_of(postgres, name)
+@pytest.mark.parametrize("autocommit", [False, True])
+def test_a_publish_that_fails_half_way_changes_nothing(postgres, name, autocommit):
+    store = PostgresManifestStore(lambda: psycopg.connect(postgres.dsn, autocommit=autocommit), table_name=name,
+                                  pointer_table_name=f"{name}_pointer")
     publish(store, "good")
     with postgres.connect() as con:
         con.execute(f"ALTER TABLE {name}_shards ADD CONSTRAINT small CHECK (db_bytes < 10000)")
@@ -115,6 +117,31 @@ def test_a_publish_that_fails_half_way_changes_nothing(postgres, name):
     assert (store.load_current().ref, [ref.ref for ref in store.list_manifests()]) == ("good", ["good"])
     with pytest.raises(ReaderStateError, match="'bad'"):
         store.load_manifest("bad")
+
+
+def test_a_run_published_again_and_again_is_never_seen_mixed(postgres, name):
+    store = store_of(postgres, name)
+
+    def publish_with(num_dbs):
+        store.publish(run_id="r", required_build=build_meta("r", num_dbs=num_dbs), custom={},
+                      shards=[shard_meta(db_id, "r") for db_id in range(num_dbs)])
+
+    publish_with(1)
+    done = threading.Event()
+    seen = set()
+
+    def look():
+        while not done.is_set():
+            parsed = store.load_manifest("r")
+            seen.add((parsed.required_build.num_dbs, len(parsed.shards)))
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for number in range(60):
+        publish_with(number % 3 + 1)
+    done.set()
+    reader.join()
+    assert seen <= {(1, 1), (2, 2), (3, 3)} and len(seen) > 1
 
 
 def test_a_format_of_a_later_release_is_refused(postgres, name):

@@ -46,7 +46,7 @@ def test_a_failure_has_its_severity_error_and_traceback(caplog, severity, level)
     except OSError as error:
         log_failure("manifest_publish_failed", severity=severity, error=error, include_traceback=True, ref="x")
     record = caplog.records[0]
-    assert record.levelno == level
+    assert record.levelno == level and record.funcName == "test_a_failure_has_its_severity_error_and_traceback"
     assert record.shardyfusion["severity"] == severity.value and record.shardyfusion["error"] == "OSError('disk')"
     assert "Traceback" in record.shardyfusion["traceback"] and record.shardyfusion["ref"] == "x"
 

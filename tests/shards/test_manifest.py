@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from snapshot_values import CREATED, build_meta, shard_meta
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -99,7 +99,6 @@ def manifests(draw):
     return build_meta(num_dbs=num_dbs, key_encoding=encoding, created_at=created, **sharding), shards
 
 
-@settings(deadline=None)
 @given(manifests(), st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])).filter(lambda name: name != "datashard"),
                                     st.integers(), max_size=3))
 def test_what_is_written_is_read(manifest, custom):

@@ -9,7 +9,7 @@ import json
 import pytest
 from snapshot_values import build_meta, shard_meta
 
-from shardyfusion import (AsyncManifestStore, AsyncS3ManifestStore, CurrentPointer, InMemoryManifestStore, ManifestParseError, ManifestStore,
+from shardyfusion import (AsyncManifestStore, AsyncS3ManifestStore, ConfigValidationError, CurrentPointer, InMemoryManifestStore, ManifestParseError, ManifestStore,
                           PublishCurrentError, PublishManifestError, ReaderStateError, S3ManifestStore)
 from shardyfusion.db_manifest_store import PostgresManifestStore
 from shardyfusion.manifest_store import parse_current_pointer_to_ref, parse_manifest_dir_entry
@@ -175,9 +175,13 @@ def test_other_directories_are_passed_over_and_a_deleted_manifest_says_so(tmp_pa
         store.load_manifest(store.load_current().ref)
 
 
-def test_a_reference_without_a_run_cannot_be_current():
-    with pytest.raises(ManifestParseError, match="run_id="):
-        S3ManifestStore(MemoryBackend(), "s3://b/p").set_current("s3://b/p/manifests/x")
+def test_a_reference_without_a_run_cannot_be_current_and_a_run_is_a_plain_name():
+    store = S3ManifestStore(MemoryBackend(), "s3://b/p")
+    with pytest.raises(ConfigValidationError, match="run_id="):
+        store.set_current("s3://b/p/manifests/x")
+    for wrong in ("", "a/b"):
+        with pytest.raises(ConfigValidationError, match="without '/'"):
+            publish(store, wrong)
 
 
 def test_tasks_see_what_was_published(tmp_path):

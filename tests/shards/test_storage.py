@@ -64,6 +64,7 @@ def test_what_is_below_a_directory_goes_and_its_neighbours_stay(place):
     assert backend.delete_prefix(f"{base}/attempt=1/") == 0
     assert backend.try_get(f"{base}/attempt=10/x") == b"" and backend.try_get(f"{base}/attempt=1/x") is None
     assert (backend.delete_prefix(f"{base}/single"), backend.try_get(f"{base}/single")) == (1, None)
+    assert (backend.delete_prefix(f"{base}/attempt=10/x"), backend.list_prefixes(base)) == (1, [])
 
 
 def test_readers_of_a_file_see_it_before_or_after_a_put_and_nothing_between(tmp_path):

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 DB_ID_COL = "_shard_id"
 VECTOR_DB_ID_COL = "_vector_db_id"
 
-KeyInput: TypeAlias = "int | str | bytes"
-RoutingValue: TypeAlias = "int | str | bytes"
-Boundary: TypeAlias = "int | float | str"
+KeyInput: TypeAlias = int | str | bytes
+RoutingValue: TypeAlias = int | str | bytes
+Boundary: TypeAlias = int | float | str
 
 
 class _Named(str, Enum):

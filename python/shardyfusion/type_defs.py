@@ -20,8 +20,8 @@ __all__ = [
     "KeyInput", "Manifest", "RetryConfig", "S3ConnectionOptions", "ShardReader", "ShardReaderFactory", "ShardSizeMeta",
 ]
 
-JsonValue: TypeAlias = "None | bool | int | float | str | list[Any] | dict[str, Any]"
-JsonObject: TypeAlias = "dict[str, Any]"
+JsonValue: TypeAlias = None | bool | int | float | str | list[Any] | dict[str, Any]
+JsonObject: TypeAlias = dict[str, Any]
 
 
 class S3ConnectionOptions(TypedDict, total=False):

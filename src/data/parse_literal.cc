@@ -3,8 +3,8 @@
 #include <cmath>
 #include <string>
 
+#include "base/base64.h"
 #include "base/error.h"
-#include "data/base64.h"
 #include "data/cast_column.h"
 #include "data/iso_time.h"
 #include "datashard/rows.h"

@@ -42,7 +42,7 @@ _HOME = {
     "transaction": ("Transaction", "TransactionManager"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-_MODULES = frozenset(_HOME) | {"file_manager"}  # reached as attributes too: datashard.file_manager.FileManager
+_MODULES = frozenset(_HOME) | {"file_manager", "metrics"}  # reached as attributes too: datashard.file_manager.FileManager
 
 __all__ = ["__author__", "__version__", *sorted(_MODULE_OF)]
 

@@ -112,6 +112,7 @@ Status AppendFiles::Apply(Draft& draft) {
     added_bytes += written.added_bytes;
     draft.manifests.push_back(std::move(line));
   }
+  draft.added_bytes += added_bytes;
 
   return AddSnapshot(draft, ids_,
                      {{"operation", "append"},

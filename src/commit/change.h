@@ -41,6 +41,7 @@ struct Draft {
   iceberg::TableMetadata metadata;
   std::vector<ManifestFile> manifests;  // of its current snapshot
   std::vector<NewFile> files;
+  int64_t added_bytes = 0;   // of the data files that this version is the first to name
   bool changed = false;      // else there is nothing to publish
   bool settled = false;      // unchanged because the base has it, and so has every later version
   /// Entries of a manifest of the base, so that small ones can be merged; none: they stay as they are.

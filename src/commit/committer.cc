@@ -223,6 +223,7 @@ Result<Committed> Committer::Commit(Change& change, catalog::VersionPtr known, W
       catalog_.AdvanceHint(draft.version);
       watch.Lap("datashard_commit_hint_seconds");
       outside_.metrics.Add("datashard_commits_total", 1);
+      outside_.metrics.Add("datashard_committed_bytes_total", static_cast<double>(draft.added_bytes));
       if (attempt > 1) files.DropUnused(draft.files);
       Committed committed{.version = std::move(prepared->version), .metadata_body = std::move(prepared->body)};
       if (const Snapshot* current = committed.version->metadata.current_snapshot()) {

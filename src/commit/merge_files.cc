@@ -206,6 +206,7 @@ Status MergeFiles::Replace(Draft& draft, const Place& place) {
 
   draft.manifests = std::move(list);
   std::move(files.begin(), files.end(), std::back_inserter(draft.files));
+  draft.added_bytes += merged_.file_size_in_bytes;
   const std::string rows = std::to_string(merged_.record_count);
   DS_RETURN_IF_ERROR(AddSnapshot(draft, ids_,
                      {{"operation", "replace"},

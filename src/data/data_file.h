@@ -53,6 +53,7 @@ struct ReadPlan {
   std::vector<int32_t> column_ids;    // top-level fields of `schema`, in the order wanted; may be empty (rows count)
   Filter filter;                      // coerced by BindFilter
   std::vector<ScanFile> files;        // in order
+  int64_t files_pruned = 0;           // left out because no row of theirs can match
   int32_t threads = 1;                // >= 1
   int64_t batch_rows = 0;             // 0: as the files are cut
   Verify verify = Verify::kPage;

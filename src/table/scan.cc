@@ -44,6 +44,15 @@ Result<std::vector<int32_t>> ResolveColumns(const Schema& schema, const std::opt
   return ids;
 }
 
+void CountScan(const data::ReadPlan& plan, Metrics& metrics) {
+  int64_t bytes = 0;
+  for (const data::ScanFile& file : plan.files) bytes += file.file.file_size_in_bytes;
+  metrics.Add("datashard_scans_total", 1);
+  metrics.Add("datashard_scan_files_total", static_cast<double>(plan.files.size()));
+  metrics.Add("datashard_scan_files_pruned_total", static_cast<double>(plan.files_pruned));
+  metrics.Add("datashard_scan_files_bytes_total", static_cast<double>(bytes));
+}
+
 }  // namespace
 
 Result<data::ReadPlan> TableImpl::PlanScan(const catalog::VersionPtr& version, const ScanOptions& options) {
@@ -63,7 +72,10 @@ Result<data::ReadPlan> TableImpl::PlanScan(const catalog::VersionPtr& version, c
   if (mapping != version->metadata.properties.end()) name_mapping = mapping->second;
 
   DS_RETURN_IF_ERROR(ForEachDataFile(version, *snapshot, [&](const DataFile& file) -> Status {
-    if (!data::MayMatch(plan.filter, plan.schema, file)) return {};
+    if (!data::MayMatch(plan.filter, plan.schema, file)) {
+      ++plan.files_pruned;
+      return {};
+    }
     DS_ASSIGN_OR_RETURN(std::string key, catalog::KeyOf(*store, version->metadata.location, file.file_path));
     plan.files.push_back({.key = std::move(key), .file = file, .name_mapping = name_mapping});
     return {};
@@ -77,6 +89,7 @@ Result<ArrowStream> TableImpl::Scan(const ScanOptions& options) {
   DS_ASSIGN_OR_RETURN(data::ReadPlan plan, OnNewest<data::ReadPlan>([&](const catalog::VersionPtr& version) {
                         return PlanScan(version, options);
                       }));
+  CountScan(plan, outside.metrics);
   return data::ReadDataFiles(store, std::move(plan));
 }
 

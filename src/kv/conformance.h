@@ -139,13 +139,12 @@ TEST_P(DatabaseConformance, AFlippedByteCrashesNothing) {
   for (size_t object = 0; object < objects.size(); ++object) {
     const size_t step = 1 + objects[object].second.size() / 1500;
     for (size_t at = 0; at < objects[object].second.size(); at += step) {
-      for (const int mask : {0x01, 0x80, 0xff}) {
-        Objects damaged = objects;
-        damaged[object].second[at] = static_cast<char>(damaged[object].second[at] ^ mask);
-        const bool right = RightOrRefused(format(), damaged, pairs, GetParam().place);
-        if (format().every_byte_is_checked) {
-          EXPECT_TRUE(right) << objects[object].first << " at " << at << " xor " << mask;
-        }
+      const int mask = at % 3 == 0 ? 0x01 : at % 3 == 1 ? 0x80 : 0xff;
+      Objects damaged = objects;
+      damaged[object].second[at] = static_cast<char>(damaged[object].second[at] ^ mask);
+      const bool right = RightOrRefused(format(), damaged, pairs, GetParam().place);
+      if (format().every_byte_is_checked) {
+        EXPECT_TRUE(right) << objects[object].first << " at " << at << " xor " << mask;
       }
     }
   }
@@ -157,7 +156,7 @@ TEST_P(DatabaseConformance, ATruncatedObjectIsRefused) {
   const Objects objects = BuildDatabase(format(), pairs);
   for (size_t object = 0; object < objects.size(); ++object) {
     const size_t size = objects[object].second.size();
-    for (size_t kept = 0; kept < size; kept += 1 + size / 200) {
+    for (size_t kept = 0; kept < size; kept += 1 + size / 100) {
       Objects damaged = objects;
       damaged[object].second.resize(kept);
       EXPECT_TRUE(RightOrRefused(format(), damaged, pairs, GetParam().place)) << objects[object].first << " cut at " << kept;

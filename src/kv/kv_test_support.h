@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <tuple>
@@ -71,12 +72,13 @@ class PlacedObjects {
  public:
   PlacedObjects(const Objects& objects, Place place, int64_t cache_bytes = 64 << 20)
       : store_(OpenMemoryStore("shards", SystemClock(), /*remote=*/true)), cache_(cache_bytes) {
+    if (place == Place::kMapped) files_.emplace(std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path());
     for (const auto& [name, bytes] : objects) Put(name, bytes, place);
     if (place == Place::kStored) {
       directory_ = OpenStoredDirectory(*store_, "shard", cache_);
       return;
     }
-    Result<std::unique_ptr<ShardDirectory>> opened = OpenMappedDirectory(files_.path(), "file://shard", cache_);
+    Result<std::unique_ptr<ShardDirectory>> opened = OpenMappedDirectory(files_->path(), "file://shard", cache_);
     EXPECT_THAT(opened, IsOk());
     if (opened.ok()) directory_ = std::move(opened).value();
   }
@@ -89,12 +91,12 @@ class PlacedObjects {
       EXPECT_THAT(store_->PutIfAbsent("shard/" + name, bytes), IsOk());
       return;
     }
-    const std::filesystem::path path = std::filesystem::path(files_.path()) / name;
+    const std::filesystem::path path = std::filesystem::path(files_->path()) / name;
     std::filesystem::create_directories(path.parent_path());
     std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
 
-  TemporaryDirectory files_;
+  std::optional<TemporaryDirectory> files_;  // of mapped objects; in memory, since tests of damage make thousands
   std::unique_ptr<ObjectStore> store_;
   BlockCache cache_;
   std::unique_ptr<ShardDirectory> directory_;

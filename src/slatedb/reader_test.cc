@@ -210,8 +210,9 @@ TEST(SlateDbReader, EveryFlippedByteOfAnSstOrTheWalIsSeen) {
       const Pairs pairs = {{"a", "1"}, {"b", "2"}, {"c", "3"}, {"d", "4"}, {"e", "5"}, {"f", "6"}};
       const kv::Format format{.open = [](const kv::ShardDirectory& directory) { return OpenSlateDbShard(directory); }};
       for (size_t object = 0; object < 2; ++object) {
-        for (size_t at = 0; at < made.Objects()[object].second.size(); ++at) {
-          auto objects = made.Objects();
+        const auto whole = made.Objects();
+        for (size_t at = 0; at < whole[object].second.size(); ++at) {
+          auto objects = whole;
           // A WAL file says its version itself: a flip from 2 to 1 there is the one that its checksums do not cover.
           objects[object].second[at] = static_cast<char>(objects[object].second[at] ^ 0x11);
           EXPECT_TRUE(kv::RightOrRefused(format, objects, pairs, Place::kStored)) << objects[object].first << " at " << at;

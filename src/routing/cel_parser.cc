@@ -203,7 +203,9 @@ class Parser {
     const uint32_t begin = token_.begin;
     DS_RETURN_IF_ERROR(Advance());
     std::vector<Id> elements;
-    while (token_.symbol != Symbol::kRightBracket) {
+    const bool only_a_comma = token_.symbol == Symbol::kComma;
+    if (only_a_comma) DS_RETURN_IF_ERROR(Advance());
+    while (!only_a_comma && token_.symbol != Symbol::kRightBracket) {
       DS_ASSIGN_OR_RETURN(const Id element, Expression());
       elements.push_back(element);
       if (token_.symbol != Symbol::kComma) break;

@@ -29,6 +29,7 @@ enum class Fault : uint8_t { kColumn, kDivision, kModulus, kOverflow, kConversio
 /// A value while the expression is evaluated, or the fault that took its place. Borrows text and bytes.
 struct Value {
   ValueType type = ValueType::kNull;
+  Fault fault{};
   union {
     int64_t i;
     uint64_t u = 0;  ///< also the size of text and bytes; of a fault its node
@@ -36,7 +37,6 @@ struct Value {
     bool b;
   };
   const char* data = nullptr;
-  Fault fault{};
 
   static Value Int(int64_t number) { Value v; v.type = ValueType::kInt; v.i = number; return v; }
   static Value Uint(uint64_t number) { Value v; v.type = ValueType::kUint; v.u = number; return v; }

@@ -85,8 +85,9 @@ Result<Bytes> DecodeQuoted(std::string_view literal) {
   Bytes out;
   while (!text.empty()) {
     if (text[0] != '\\' || raw) {
-      out += text[0];
-      text.remove_prefix(1);
+      // A line ends in \n whatever the file's line ends are.
+      out += text[0] == '\r' ? '\n' : text[0];
+      text.remove_prefix(text.starts_with("\r\n") ? 2 : 1);
       continue;
     }
     auto size = AppendEscape(text.substr(1), is_bytes, out);

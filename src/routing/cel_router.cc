@@ -22,13 +22,14 @@ CelValue ValueOf(const KeyView& key) {
 class CelRouter final : public Router {
  public:
   CelRouter(std::shared_ptr<const CompiledCel> cel, std::optional<RoutingValues> values, int32_t num_dbs)
-      : cel_(std::move(cel)), values_(std::move(values)), num_dbs_(num_dbs) {}
+      : cel_(std::move(cel)), values_(std::move(values)), num_dbs_(num_dbs),
+        needs_context_(cel_->columns().size() != 1 || cel_->columns()[0].first != "key") {}
 
   int32_t num_dbs() const override { return num_dbs_; }
-  bool needs_context() const override { return cel_->columns().size() != 1 || cel_->columns()[0].first != "key"; }
+  bool needs_context() const override { return needs_context_; }
 
   Result<std::optional<int32_t>> Route(const KeyView& key) const override {
-    if (needs_context()) return NeedsContext();
+    if (needs_context_) return NeedsContext();
     const CelValue value = ValueOf(key);
     return RouteContext({&value, 1});
   }
@@ -52,6 +53,7 @@ class CelRouter final : public Router {
   std::shared_ptr<const CompiledCel> cel_;
   std::optional<RoutingValues> values_;
   int32_t num_dbs_;
+  bool needs_context_;
 };
 
 }  // namespace

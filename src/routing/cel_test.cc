@@ -1,5 +1,6 @@
 #include "routing/cel.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "base/random.h"
@@ -81,7 +82,7 @@ TEST(Cel, ConvertsOnlyWhatIsExactlyThere) {
 
 TEST(Cel, ComparesWithinATypeOnly) {
   for (const std::string holds : {"i >= 5", "u < 4u", "s > 'h'", "b < b'\\x01'", "false < true", "d == 2.5", "null == null", "i != 6", "-0.0 == 0.0",
-                                  "0.0/0.0 != 0.0/0.0", "i in [1, 5,]", "!(i in [])", "1 < 2 == true", "'\\U0001F600' > '\\uffff'", "null in [null]"}) {
+                                  "0.0/0.0 != 0.0/0.0", "i in [1, 5,]", "!(i in [])", "!(i in [,])", "1 < 2 == true", "'\\U0001F600' > '\\uffff'", "null in [null]"}) {
     EXPECT_EQ(Truth(holds), "1") << holds;
   }
   EXPECT_EQ(Truth("0.0/0.0 >= 1.0"), "0");
@@ -110,6 +111,7 @@ TEST(Cel, ReadsEveryKindOfLiteral) {
   EXPECT_THAT(Compiled(R"(b"\u00e9")"), HasMessage("in bytes"));
   EXPECT_EQ(Evaluated(R"(B'\xff' + b"""a"b""" + bR'\n')"), "b\"\\xffa\\\"b\\\\n\"");
   EXPECT_EQ(Evaluated("'''a\n'b''' + r\"\\d\" + \"\"\"\"q\"\"\""), "\"a\\x0a'b\\\\d\\\"q\"");
+  EXPECT_EQ(Evaluated("b'''1\r\n2\r3'''"), "b\"1\\x0a2\\x0a3\"");
   EXPECT_EQ(Evaluated("0x1F + 010"), "41");
   EXPECT_EQ(Evaluated("string(.5 + 1.5e-3 + 1E3)"), "\"1000.5015\"");
   EXPECT_EQ(Evaluated("5U // five"), "5");

@@ -51,14 +51,16 @@ class Router {
   virtual Result<std::optional<int32_t>> RouteContext(std::span<const CelValue> columns) const = 0;
 };
 
-/// Checks `spec` and compiles its expression. With `boundaries` (of a snapshot whose expression is a range tree made by
-/// RangeSpec) the shard is found among them. Errors: kInvalidArgument, kCorruption never; kUnsupported: an expression that is not compiled
-/// here; the message names the part of it.
+/// Checks `spec` and compiles its expression. With `boundaries` (num_dbs - 1 of them) whose RangeSpec is `spec`, the shard is found among
+/// them; where they say something else, the expression decides. Errors: kInvalidArgument; kUnsupported: an expression that is not
+/// compiled here; the message names the part of it. Never kCorruption.
 Result<std::shared_ptr<const Router>> MakeRouter(const ShardingSpec& spec, int32_t num_dbs,
                                                  const std::optional<std::vector<RangeBoundary>>& boundaries = std::nullopt);
 
 /// The rule of a range-sharded snapshot of boundaries.size() + 1 shards: shard = number of boundaries <= key. A balanced tree of comparisons
-/// over the column "key". Errors: kInvalidArgument: boundaries of mixed types, not ascending, NaN, more than 4,095.
+/// over the column "key", an int or a string: keys are integers or text, so a boundary of 2.5 is written as 3, and none is rounded.
+/// Other readers take 100,000 characters of it at most. Errors: kInvalidArgument: boundaries of mixed types, not ascending, not finite, text
+/// that is not UTF-8, more than 4,095.
 Result<ShardingSpec> RangeSpec(const std::vector<RangeBoundary>& boundaries);
 
 }  // namespace datashard::routing

@@ -14,7 +14,7 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+([<"])([^>"]+)[>"]', re.MULTIL
 FOREIGN = {
     "arrow/": {"data"}, "parquet/": {"data"}, "nanobind/": {"python"}, "Python.h": {"python"}, "CLI/": {"cli"},
     "simdjson": {"iceberg"}, "nlohmann/": {"data", "s3", "cli"}, "zlib.h": {"iceberg", "ring", "data"}, "zstd.h": {"data"},
-    "curl/": {"http"}, "openssl/": {"s3"}, "pugixml": {"s3"},
+    "curl/": {"http"}, "openssl/": {"s3"}, "pugixml": {"s3"}, "xxhash": {"routing"},
 }
 
 

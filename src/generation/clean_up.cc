@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -11,7 +12,7 @@
 #include "generation/manifest_rules.h"
 #include "generation/pointer.h"
 #include "generation/run_record.h"
-#include "generation/run_registry.h"
+#include "generation/object_run_registry.h"
 #include "generation/shard_path.h"
 
 namespace datashard::generation {
@@ -21,6 +22,28 @@ namespace {
 constexpr std::chrono::hours kYoung{1};
 constexpr std::string_view kManifests = "manifests/";
 constexpr std::string_view kRunSegment = "run_id=";
+
+constexpr size_t kDeletedAtOnce = 1000;
+constexpr std::chrono::milliseconds kPauseFirst{200};
+constexpr std::chrono::milliseconds kPauseMax{5'000};
+
+/// With pauses between tries where the store does not answer.
+Status DeleteKeys(ObjectStore& store, const std::vector<std::string>& keys, int max_retries, const Outside& outside) {
+  for (size_t done = 0; done < keys.size(); done += kDeletedAtOnce) {
+    const std::span<const std::string> some = std::span(keys).subspan(done, std::min(kDeletedAtOnce, keys.size() - done));
+    std::chrono::milliseconds pause = kPauseFirst;
+    for (int attempt = 0;; ++attempt) {
+      const Status deleted = store.DeleteMany(some);
+      if (deleted.ok()) break;
+      // Deleting again what is gone is no error, so that it does not matter what became of the first try.
+      const bool again = deleted.kind() == ErrorKind::kUnavailable || deleted.kind() == ErrorKind::kCommitUnknown;
+      if (!again || attempt >= max_retries) return deleted;
+      outside.clock.Sleep(pause);
+      pause = std::min(pause * 2, kPauseMax);
+    }
+  }
+  return {};
+}
 
 struct Directory {
   std::vector<std::string> keys;

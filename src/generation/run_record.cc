@@ -10,11 +10,19 @@ namespace datashard::generation {
 namespace {
 
 constexpr size_t kTextBytesMax = 64 << 10;
-constexpr size_t kMessageBytesMax = 16 << 10;
+constexpr size_t kMessageCharactersMax = 2000;
+
+/// The first characters of UTF-8.
+std::string_view Beginning(std::string_view text) {
+  size_t characters = 0, end = 0;
+  for (; end < text.size(); ++end)
+    if ((static_cast<unsigned char>(text[end]) & 0xC0) != 0x80 && ++characters > kMessageCharactersMax) break;
+  return text.substr(0, end);
+}
 
 std::string OptionalLine(std::string_view key, const std::optional<std::string>& text) {
   if (!text) return fmt::format("{}: null\n", key);
-  return YamlLine(key, std::string_view(*text).substr(0, kMessageBytesMax));
+  return YamlLine(key, Beginning(*text));
 }
 
 Result<std::optional<std::string>> OptionalText(const YAML::Node& record, const char* name) {

@@ -1,20 +1,12 @@
 #include "generation/shard_path.h"
 
-#include <algorithm>
-#include <span>
-#include <vector>
-
 #include "base/error.h"
 #include "base/uri.h"
-#include "storage/keys.h"
 
 namespace datashard::generation {
 namespace {
 
 constexpr std::string_view kAttempt = "attempt=";
-constexpr size_t kDeletedAtOnce = 1000;
-constexpr std::chrono::milliseconds kPauseFirst{200};
-constexpr std::chrono::milliseconds kPauseMax{5'000};
 
 /// "", ":d", ":5", ":05d" as the number takes them; none for other formats.
 std::optional<std::string> Formatted(std::string_view format, int32_t number) {
@@ -78,35 +70,6 @@ std::optional<std::string_view> AttemptOf(std::string_view key) {
     start = end + 1;
   }
   return std::nullopt;
-}
-
-Status DeleteKeys(ObjectStore& store, const std::vector<std::string>& keys, int max_retries, const Outside& outside) {
-  for (size_t done = 0; done < keys.size(); done += kDeletedAtOnce) {
-    const std::span<const std::string> some = std::span(keys).subspan(done, std::min(kDeletedAtOnce, keys.size() - done));
-    std::chrono::milliseconds pause = kPauseFirst;
-    for (int attempt = 0;; ++attempt) {
-      const Status deleted = store.DeleteMany(some);
-      if (deleted.ok()) break;
-      // Deleting again what is gone is no error, so that it does not matter what became of the first try.
-      const bool again = deleted.kind() == ErrorKind::kUnavailable || deleted.kind() == ErrorKind::kCommitUnknown;
-      if (!again || attempt >= max_retries) return deleted;
-      outside.clock.Sleep(pause);
-      pause = std::min(pause * 2, kPauseMax);
-    }
-  }
-  return {};
-}
-
-Result<int64_t> RemoveAttempt(SnapshotPlace& place, const std::string& db_url, int max_retries, const Outside& outside) {
-  const std::optional<std::string> key = place.KeyOf(db_url);
-  const std::string directory = key.value_or("") + "/";
-  if (!key || AttemptOf(directory) != *key) return InvalidArgument("{} is no attempt's directory below {}; nothing was removed", db_url, place.url());
-  DS_ASSIGN_OR_RETURN(const std::shared_ptr<ObjectStore> store, place.ToRead());
-  DS_ASSIGN_OR_RETURN(const std::vector<ObjectInfo> objects, store->List(directory));
-  std::vector<std::string> keys;
-  for (const ObjectInfo& object : objects) keys.push_back(object.key);
-  DS_RETURN_IF_ERROR(DeleteKeys(*store, keys, max_retries, outside));
-  return static_cast<int64_t>(keys.size());
 }
 
 }  // namespace datashard::generation

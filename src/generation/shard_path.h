@@ -1,15 +1,12 @@
-// Where the attempts of a run's shards lie below a snapshot's prefix, and removing one of them.
+// Where the attempts of a run's shards lie below a snapshot's prefix.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "base/outside.h"
-#include "datashard/sharded_manifest.h"
-#include "generation/snapshot_place.h"
+#include "datashard/result.h"
 
 namespace datashard::generation {
 
@@ -23,11 +20,5 @@ std::string AttemptName(int64_t attempt);
 
 /// The directory of the attempt that `key` lies in, up to and without the slash behind "attempt=NN"; none elsewhere.
 std::optional<std::string_view> AttemptOf(std::string_view key);
-
-/// Removes all objects of an attempt that lost, at `db_url` below the place; how many. Nothing there is no error.
-/// Errors: kInvalidArgument: no directory of an attempt below the place; kUnavailable after `max_retries` tries again; kDenied.
-Result<int64_t> RemoveAttempt(SnapshotPlace& place, const std::string& db_url, int max_retries, const Outside& outside);
-/// Deletes, with pauses between tries where the store does not answer. Errors: as RemoveAttempt.
-Status DeleteKeys(ObjectStore& store, const std::vector<std::string>& keys, int max_retries, const Outside& outside);
 
 }  // namespace datashard::generation

@@ -1,4 +1,4 @@
-#include "generation/run_registry.h"
+#include "generation/object_run_registry.h"
 
 #include <utility>
 

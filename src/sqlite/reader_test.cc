@@ -1,5 +1,6 @@
 // Our reader over our files and over those of the real engine, mapped and by ranges.
 #include <random>
+#include <thread>
 
 #include "sqlite/test_support.h"
 
@@ -236,6 +237,48 @@ TEST(SqliteReader, OpensWithOneRequestAndFindsManyWithOneForEachLevel) {
   ASSERT_THAT(opened.database->FindMany(long_keys, found), IsOk());
   EXPECT_LE(opened.directory->count().calls, 4);  // three levels, then both chains at once
   EXPECT_TRUE(found[1].value.bytes == pairs["long2"]);
+}
+
+TEST(SqliteReader, MappedShardThatIsAskedMuchGetsAnIndexAndStaysRight) {
+  const std::vector<std::string> forms = {"{:08}", "a long prefix that all keys have {:06}", "{}", "{:x}tail"};
+  for (const std::string& form : forms) {
+    Pairs pairs;
+    for (int i = 0; i < 6'000; ++i) pairs[fmt::format(fmt::runtime(form), i * 3)] = Bytes(i % 90, static_cast<char>(i));
+    pairs["0"] = "short";
+    ASSERT_OK_AND_ASSIGN(const Opened opened, OpenObjects(Build(pairs, {.page_size = 1024}), true));
+    const int64_t bytes_before = opened.database->memory_bytes();
+    for (int round = 0; round < 2; ++round) {
+      for (int i = 0; i < 18'010; ++i) {
+        const Bytes key = fmt::format(fmt::runtime(form), i);
+        ASSERT_OK_AND_ASSIGN(const std::optional<Bytes> value, FindIn(*opened.database, key));
+        const auto expected = pairs.find(key);
+        ASSERT_EQ(value, expected == pairs.end() ? std::nullopt : std::optional(expected->second)) << key;
+      }
+      for (const Bytes& key : {Bytes(), Bytes("0"), Bytes("a"), Bytes("a long"), Bytes(1, '\0'), Bytes(9, '\xff')}) {
+        ASSERT_OK_AND_ASSIGN(const std::optional<Bytes> value, FindIn(*opened.database, key));
+        ASSERT_EQ(value.has_value(), pairs.contains(key)) << key;
+      }
+    }
+    EXPECT_GT(opened.database->memory_bytes(), bytes_before + 12 * 300) << form;
+  }
+}
+
+TEST(SqliteReader, ThreadsAskOneMappedShard) {
+  Pairs pairs;
+  for (int i = 0; i < 20'000; ++i) pairs[fmt::format("{:06}", i)] = fmt::format("value {}", i);
+  ASSERT_OK_AND_ASSIGN(const Opened opened, OpenObjects(Build(pairs), true));
+  std::atomic<int> right = 0;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = thread; i < 20'000; i += 7) {
+        const Result<std::optional<Bytes>> value = FindIn(*opened.database, fmt::format("{:06}", i));
+        if (value.ok() && *value == fmt::format("value {}", i)) ++right;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, 2858 + 2857 + 2857 + 2857);
 }
 
 TEST(SqliteReader, ScanReadsAheadButNotBehindTheEnd) {

@@ -13,6 +13,7 @@ link_into_venv() {
   site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
   printf '%s\n' "$build/python" >"$site/datashard-build.pth"
   ln -sf "$build/cli/datashard" "$venv/bin/datashard"
+  ln -sf "$build/cli/shardy" "$venv/bin/shardy"
   "$venv/bin/python" -c 'import datashard; print("   datashard", datashard.__version__, "is ready in .venv")'
 }
 

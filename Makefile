@@ -34,9 +34,9 @@ sim: setup  ## the simulations (SEED=17 or SEEDS=17,18 replays)
 	@dev/build.sh sim_test
 	@DATASHARD_SEEDS=$(or $(SEEDS),$(SEED)) build/release/sim_test
 
-bench: peers  ## a benchmark beside its peers: NAME=append, read, commit, flat or s3
+bench: peers  ## a benchmark beside its peers: NAME=append, read, commit, flat, s3 or shards
 	@dev/build.sh
-	@case "$(NAME)" in commit|flat|s3) dev/build.sh bench_native;; esac
+	@case "$(NAME)" in commit|flat|s3|shards) dev/build.sh bench_native;; esac
 	@.venv/bin/python bench/run.py $(NAME) --ours .venv/bin/python --peers .cache/venvs/peers/bin/python $(BENCH_FLAGS)
 
 stress: build  ## the product's own stress: 12 processes append 10,000 rows each (STRESS_FLAGS="--appends 1000 --kill-every 1")

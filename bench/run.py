@@ -3,8 +3,8 @@
     python bench/run.py append --ours .venv/bin/python --peers .cache/venvs/peers/bin/python [--write docs/benchmarks.md]
 
 Ends with status 1 if an answer was wrong. A missed target is reported, not hidden, and does not change the status.
-`commit` (many processes at once), `flat` (long histories) and `s3` (a bucket far away) have options of their own: see the modules
-of these names.
+`commit` (many processes at once), `flat` (long histories), `s3` (a bucket far away) and `shards` (sharded snapshots) have options of
+their own: see the modules of these names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cases import BENCHES, Case  # noqa: E402
 from workers import Worker, take_turns  # noqa: E402
 
 OURS = "datashard (this)"
-OTHERS = ("commit", "flat", "s3")
+OTHERS = ("commit", "flat", "s3", "shards")
 
 
 def systems_of(bench: str, ours: str, peers: str) -> dict[str, tuple[str, str]]:

@@ -10,7 +10,6 @@
 #include "cli/shardy/render.h"
 #include "cli/shardy/repl.h"
 #include "cli/shardy/value_text.h"
-#include "storage/temporary_directory.h"
 #include "support/matchers.h"
 
 namespace datashard::cli::shardy {
@@ -118,17 +117,22 @@ TEST(Render, LetsNothingFromASnapshotReachATerminalUnescaped) {
 class Configuration : public ::testing::Test {
  protected:
   void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "/shardy-test-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
     for (const char* name : {"SHARDY_CURRENT", "SHARDY_CONFIG", "SHARDY_CREDENTIALS", "SHARDY_MANIFEST_DSN"}) unsetenv(name);
-    setenv("HOME", directory_.path().c_str(), 1);
+    setenv("HOME", directory_.c_str(), 1);
   }
   std::string Write(const std::string& name, const std::string& text) {
-    const std::string path = directory_.path() + "/" + name;
+    const std::string path = directory_ + "/" + name;
     std::ofstream(path) << text;
     std::filesystem::permissions(path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
     return path;
   }
 
-  TemporaryDirectory directory_;
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  std::string directory_;
 };
 
 TEST_F(Configuration, PrefixAndPointerAreCutAtTheLastSlash) {
@@ -211,7 +215,7 @@ TEST_F(Configuration, SaysWhatIsWrongInAFile) {
     ASSERT_THAT(config, HasKind(ErrorKind::kInvalidArgument)) << text;
     EXPECT_THAT(config.error().message(), HasSubstr(message)) << text;
   }
-  arguments.config = directory_.path() + "/missing.toml";
+  arguments.config = directory_ + "/missing.toml";
   EXPECT_THAT(LoadConfig(arguments), HasKind(ErrorKind::kNotFound));
 }
 

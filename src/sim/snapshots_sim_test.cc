@@ -169,7 +169,7 @@ class World {
   std::string NewRun() { return "run" + std::to_string(next_run_++); }
 
   void Publish() {
-    clock_.Advance(std::chrono::seconds(1));
+    clock_.Sleep(std::chrono::seconds(1));
     Process process(bucket_, clock_, random_());
     const std::string run = NewRun();
     FaultPlan plan;
@@ -249,7 +249,7 @@ class World {
   }
 
   void CleanUp() {
-    clock_.Advance(std::chrono::hours(Below(3)));
+    clock_.Sleep(std::chrono::hours(Below(3)));
     const auto actions = generation::CleanUp(*truth_.place, *truth_.manifests, {.include_old_runs = true, .keep_last = 1 + Below(4)}, truth_.outside);
     ASSERT_THAT(actions, IsOk());
     for (const CleanupAction& action : *actions) {

@@ -23,8 +23,8 @@ class Source {
 
 class WalSource final : public Source {
  public:
-  WalSource(const std::vector<WalRow>& rows, const kv::KeyRange& range) : range_(range), end_(rows.end()) {
-    next_ = std::lower_bound(rows.begin(), rows.end(), range.start, [](const WalRow& row, ByteView key) { return row.key < key; });
+  WalSource(const Contents& contents, const kv::KeyRange& range) : range_(range), end_(contents.wal.end()), uri_(contents.wal_uri) {
+    next_ = std::lower_bound(contents.wal.begin(), contents.wal.end(), range.start, [](const WalRow& row, ByteView key) { return row.key < key; });
   }
   Result<bool> Next() override {
     if (next_ == end_ || (range_.end && next_->key >= *range_.end)) return false;
@@ -41,7 +41,7 @@ class WalSource final : public Source {
   std::vector<WalRow>::const_iterator next_;
   const std::vector<WalRow>::const_iterator end_;
   Row row_;
-  const std::string uri_ = "wal";
+  const std::string& uri_;
 };
 
 class RunSource final : public Source {
@@ -54,7 +54,7 @@ class RunSource final : public Source {
     while (true) {
       if (rows_) {
         const Sought sought = rows_->Next();
-        if (sought == Sought::kDamaged) return Corruption("{}: block {} has a row that ends behind it; it is damaged", sst_->uri(), next_block_ - ahead_.size() - 1);
+        if (sought == Sought::kDamaged) return sst_->RowsDamaged(next_block_ - ahead_.size() - 1);
         if (sought == Sought::kFound) {
           const std::optional<KeyBounds>& visible = run_.sst(next_sst_ - 1).ref().visible;
           if (key() < range_.start || (visible && visible->IsBelow(key()))) continue;
@@ -123,7 +123,7 @@ class MergedCursor final : public kv::Cursor {
  public:
   MergedCursor(const Contents& contents, kv::KeyRange range) : contents_(contents), range_(std::move(range)) {
     if (range_.end && *range_.end <= range_.start) return;
-    if (!contents.wal.empty()) sources_.push_back(std::make_unique<WalSource>(contents.wal, range_));
+    if (!contents.wal.empty()) sources_.push_back(std::make_unique<WalSource>(contents, range_));
     for (const std::unique_ptr<Run>& run : contents.runs) sources_.push_back(std::make_unique<RunSource>(*run, range_));
   }
 

@@ -140,6 +140,10 @@ TEST(SlateDbReader, MergeOperandsAreRefusedAtTheirKeyOnly) {
   EXPECT_THAT((*opened.database)->Find("m", kv::Residency::kAnywhere), HasMessage("merge operator"));
   EXPECT_THAT((*opened.database)->Find("a", kv::Residency::kAnywhere), IsOk());
   EXPECT_THAT(kv::PairsOf(**opened.database, {}), HasKind(ErrorKind::kUnsupported));
+  TestDatabase in_wal;
+  in_wal.Wal(1, {merged});
+  const Opened other(in_wal, Place::kStored);
+  EXPECT_THAT((*other.database)->Find("m", kv::Residency::kAnywhere), HasMessage("shard/wal: a key was changed by a merge operator"));
 }
 
 TEST(SlateDbReader, UnknownFlagsAreRefused) {

@@ -28,6 +28,7 @@ class Run {
 /// What all look-ups of a database share. Does not change.
 struct Contents {
   std::vector<WalRow> wal;                 ///< ascending; newer than all runs
+  std::string wal_uri;
   std::vector<std::unique_ptr<Run>> runs;  ///< the newest first
   Clock& clock;
 };

@@ -24,7 +24,7 @@ class SlateDb final : public kv::Database {
   }
 
   Result<Lookup> Find(ByteView key, Residency residency) const override {
-    if (const WalRow* row = InWal(key)) return Answer(row->row(), nullptr, "wal");
+    if (const WalRow* row = InWal(key)) return Answer(row->row(), nullptr, contents_.wal_uri);
     for (const std::unique_ptr<Run>& run : contents_.runs) {
       const BlockSpan span = run->SstsOf(key);
       for (size_t i = span.first; i <= span.last; ++i) {
@@ -40,7 +40,7 @@ class SlateDb final : public kv::Database {
     for (size_t i = 0; i < keys.size(); ++i) {
       found[i] = Lookup::Absent();
       if (const WalRow* row = InWal(keys[i])) {
-        DS_ASSIGN_OR_RETURN(found[i], Answer(row->row(), nullptr, "wal"));
+        DS_ASSIGN_OR_RETURN(found[i], Answer(row->row(), nullptr, contents_.wal_uri));
       } else {
         open.push_back(i);
       }
@@ -101,7 +101,7 @@ class SlateDb final : public kv::Database {
     Row row;
     switch (pinned.view.Find(key, row)) {
       case Sought::kAbsent: return std::optional<Lookup>();
-      case Sought::kDamaged: return Corruption("{}: block {} has a row that ends behind it; it is damaged", sst.uri(), block);
+      case Sought::kDamaged: return sst.RowsDamaged(block);
       case Sought::kFound: break;
     }
     DS_ASSIGN_OR_RETURN(Lookup answer, Answer(row, pinned.owner, sst.uri()));
@@ -174,7 +174,7 @@ Result<std::unique_ptr<kv::Database>> OpenSlateDbShard(const kv::ShardDirectory&
   for (std::vector<SstRef>& refs : manifest.runs) {
     if (!refs.empty()) runs.push_back(std::make_unique<Run>(directory, std::move(refs)));
   }
-  return std::unique_ptr<kv::Database>(std::make_unique<SlateDb>(Contents{std::move(wal), std::move(runs), clock}));
+  return std::unique_ptr<kv::Database>(std::make_unique<SlateDb>(Contents{std::move(wal), directory.uri() + "/wal", std::move(runs), clock}));
 }
 
 }  // namespace datashard::slatedb

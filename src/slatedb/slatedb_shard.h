@@ -30,9 +30,9 @@ struct SlateDbWriterOptions {
 /// an index above 1 GiB.
 std::unique_ptr<kv::DatabaseWriter> NewSlateDbWriter(SlateDbWriterOptions options, kv::OutputFactory outputs, Clock& clock, Random& random);
 
-/// Opens the newest manifest below `directory` and replays the WAL behind it; index and filter of an SST are read when first needed (one
-/// request; until then a look-up with Residency::kResidentOnly answers kNotResident, for mapped files too). Writes nothing: no checkpoint,
-/// so the database must not be garbage collected while it is read. `directory` and `clock` are borrowed by the database. Pairs with a time
+/// Opens the newest manifest below `directory` and replays the WAL behind it (two listings, the manifest, the WAL's objects); index and
+/// filter of an SST are read when first needed (one request; until then a look-up with Residency::kResidentOnly answers kNotResident, for
+/// mapped files too). Writes nothing: no checkpoint, so the database must not be garbage collected while it is read. `directory` and `clock` are borrowed by the database. Pairs with a time
 /// of expiry are absent from that time on by `clock`, which is asked for nothing else.
 /// Errors: kNotFound: no manifest; kCorruption; kUnsupported: format numbers, codecs or features we do not read (merge operands, at the
 /// look-up of their key; parts in other databases; segments; a WAL above 1 GiB).

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <thread>
 
 #include "kv/kv_test_support.h"
 #include "sim/sim_clock.h"
@@ -326,6 +327,28 @@ TEST_F(SlateDbRequests, FailuresOfTheStoreAreNotRemembered) {
   EXPECT_THAT(database_->Find("key00001", kv::Residency::kAnywhere), HasKind(ErrorKind::kNotFound));
   ASSERT_THAT(placed_->store().PutIfAbsent("shard/" + name, body), IsOk());
   EXPECT_THAT(database_->Find("key00001", kv::Residency::kAnywhere), IsOk());
+}
+
+TEST(SlateDbReader, ManyThreadsOpenAndReadOneDatabase) {
+  kv::Pairs pairs;
+  for (int i = 0; i < 3000; ++i) pairs[fmt::format("key{:05}", i)] = fmt::format("value {}", i);
+  for (const kv::Place place : {kv::Place::kMapped, kv::Place::kStored}) {
+    const kv::PlacedObjects placed(Built({}, pairs), place, /*cache_bytes=*/20000);
+    ASSERT_OK_AND_ASSIGN(const auto database, OpenSlateDbShard(placed.directory()));
+    std::atomic<int> right{0};
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < 4; ++thread) {
+      threads.emplace_back([&, thread] {
+        for (int i = 0; i < 1000; ++i) {
+          const int number = (i * 7 + thread * 311) % 3000;
+          const Result<kv::Lookup> found = database->Find(fmt::format("key{:05}", number), kv::Residency::kAnywhere);
+          right += found.ok() && found->value.bytes == fmt::format("value {}", number);
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(right, 4000);
+  }
 }
 
 TEST(SlateDbReader, AFlippedByteOfALargeDatabaseSaysWhichObjectAndWhere) {

@@ -46,6 +46,8 @@ class OpenedSst {
   const SstLayout& layout() const { return layout_; }
   const std::string& uri() const { return file_->uri(); }
   int64_t memory_bytes() const;
+  /// The error for a block whose checksum is right and whose rows are not.
+  Error RowsDamaged(size_t block) const { return Damaged(block, "has a row that ends behind it"); }
 
   bool MayContain(uint64_t hash) const { return !filter_ || filter_->MayContain(hash); }
   BlockSpan BlocksOf(ByteView key) const;
@@ -96,7 +98,9 @@ class Sst {
 
   const SstRef& ref() const { return ref_; }
   /// Can the manifest tell that `key` is not in it?
-  bool Excludes(ByteView key) const { return key < ref_.layout.first_entry || (ref_.visible && !ref_.visible->Contains(key)) || (ref_.layout.last_entry && key > *ref_.layout.last_entry); }
+  bool Excludes(ByteView key) const {
+    return key < ref_.layout.first_entry || (ref_.layout.last_entry && key > *ref_.layout.last_entry) || (ref_.visible && !ref_.visible->Contains(key));
+  }
   /// Null where it was not opened yet and `residency` forbids that. Errors are not remembered.
   Result<const OpenedSst*> Open(kv::Residency residency) const;
   int64_t memory_bytes() const;

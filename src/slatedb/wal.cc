@@ -78,7 +78,7 @@ Status AppendRows(const OpenedSst& sst, uint64_t last_l0_sequence, std::vector<W
       if (read.row().sequence <= last_l0_sequence) continue;
       rows.push_back({Bytes(read.key()), Bytes(read.row().value), read.row().sequence, read.row().flags, read.row().expires_ms});
     }
-    if (sought == Sought::kDamaged) return Corruption("{}: block {} has a row that ends behind it; it is damaged", sst.uri(), block);
+    if (sought == Sought::kDamaged) return sst.RowsDamaged(block);
   }
   return {};
 }

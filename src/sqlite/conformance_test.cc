@@ -17,7 +17,9 @@ DS_DATABASE_CONFORMANCE(Sqlite, SqliteFormat("sqlite", {}));
 DS_DATABASE_CONFORMANCE(SqliteSmallPages, SqliteFormat("sqliteSmallPages", {.page_size = 512}));
 // Only pages that are fetched are checked.
 INSTANTIATE_TEST_SUITE_P(SqliteChecked, DatabaseConformance,
-                         testing::Values(FormatInPlace{SqliteFormat("sqliteChecked", {.page_checksums = true}, {.use_page_checksums = true}), Place::kStored}), NameOfCase);
+                         testing::Values(FormatInPlace{
+                             SqliteFormat("sqliteChecked", {.page_checksums = true}, {.use_page_checksums = true}), Place::kStored}),
+                         NameOfCase);
 
 }  // namespace
 }  // namespace datashard::kv

@@ -75,7 +75,8 @@ Bytes FirstPage(uint32_t page_size, uint32_t page_count, uint32_t root) {
 
 Result<FileHeader> ParseFileHeader(const std::string& uri, ByteView start, int64_t file_bytes) {
   if (start.size() < kFileHeaderBytes || start.substr(0, kMagic.size()) != kMagic) {
-    return Corruption("{} ({} bytes) is not a SQLite database: it does not begin with \"SQLite format 3\" and a header of 100 bytes", uri, file_bytes);
+    return Corruption("{} ({} bytes) is not a SQLite database: it does not begin with \"SQLite format 3\" and a header of 100 bytes", uri,
+                      file_bytes);
   }
   FileHeader header;
   header.page_size = LoadU16(&start[16]) == 1 ? kPageSizeMax : LoadU16(&start[16]);
@@ -95,7 +96,8 @@ Result<FileHeader> ParseFileHeader(const std::string& uri, ByteView start, int64
   const bool counted = LoadU32(&start[28]) != 0 && LoadU32(&start[24]) == LoadU32(&start[92]);
   header.page_count = counted ? LoadU32(&start[28]) : pages_there;
   if (header.page_count > pages_there || header.page_count == 0) {
-    return Corruption("{}: {} pages of {} bytes are expected, and it has {} bytes; it is cut off or damaged", uri, header.page_count, header.page_size, file_bytes);
+    return Corruption("{}: {} pages of {} bytes are expected, and it has {} bytes; it is cut off or damaged", uri, header.page_count,
+                      header.page_size, file_bytes);
   }
   return header;
 }

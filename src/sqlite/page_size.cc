@@ -29,7 +29,8 @@ Result<int32_t> RecommendPageSize(CellShape shape) {
   for (const int32_t page_size : kPageSizes) {
     DS_ASSIGN_OR_RETURN(const int64_t threshold, InlinePayloadThreshold(page_size));
     // In this order nothing overflows, however large the sizes are.
-    if (shape.payload_bytes <= threshold - kCellOverheadBytes && shape.max_key_bytes <= threshold - kCellOverheadBytes - shape.payload_bytes) return page_size;
+    const int64_t room = threshold - kCellOverheadBytes;
+    if (shape.payload_bytes <= room && shape.max_key_bytes <= room - shape.payload_bytes) return page_size;
   }
   return kPageSizes.back();
 }

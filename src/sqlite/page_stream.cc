@@ -23,7 +23,8 @@ Status PageStream::Append(ByteView page) {
 
 Status PageStream::AppendAsNext(ByteView page) {
   if (count_ == kPageNumberMax) {
-    return InvalidArgument("a SQLite file has at most {} pages, and those of {} bytes are used up; take larger pages", kPageNumberMax, options_.page_size);
+    return InvalidArgument("a SQLite file has at most {} pages, and those of {} bytes are used up; take larger pages", kPageNumberMax,
+                           options_.page_size);
   }
   ++count_;
   if (options_.checksums) checksums_.push_back(Crc32c(page));

@@ -89,7 +89,8 @@ class PagesOfStoredFile final : public FilePages {
       if (!checksums_.empty()) {
         const uint32_t found = Crc32c(*block);
         if (found != checksums_[number - 1]) {
-          return Damaged(number, fmt::format("its checksum is {:08x} by {}, and its bytes give {:08x}", checksums_[number - 1], kPageChecksumsName, found));
+          return Damaged(number, fmt::format("its checksum is {:08x} by {}, and its bytes give {:08x}", checksums_[number - 1],
+                                             kPageChecksumsName, found));
         }
       }
       cache_.Put(IdOf(number), block);
@@ -113,7 +114,8 @@ class PagesOfStoredFile final : public FilePages {
     const int64_t page_size = header().page_size;
     std::vector<ByteRange> ranges;
     for (const uint32_t number : numbers) {
-      const bool joins = !ranges.empty() && ranges.back().offset_bytes + ranges.back().size_bytes == OffsetOf(number) && ranges.back().size_bytes < kRunBytesMax;
+      const bool joins = !ranges.empty() && ranges.back().offset_bytes + ranges.back().size_bytes == OffsetOf(number) &&
+                         ranges.back().size_bytes < kRunBytesMax;
       if (joins) {
         ranges.back().size_bytes += page_size;
       } else {
@@ -125,7 +127,8 @@ class PagesOfStoredFile final : public FilePages {
     for (size_t i = 0; i < ranges.size(); ++i) {
       if (!read[i].ok()) return std::move(read[i]).error();
       if (static_cast<int64_t>(read[i]->size()) != ranges[i].size_bytes) {
-        return Corruption("{}: {} of {} bytes at {} came; the object is cut off", uri(), read[i]->size(), ranges[i].size_bytes, ranges[i].offset_bytes);
+        return Corruption("{}: {} of {} bytes at {} came; the object is cut off", uri(), read[i]->size(), ranges[i].size_bytes,
+                          ranges[i].offset_bytes);
       }
       DS_RETURN_IF_ERROR(Keep(static_cast<uint32_t>(ranges[i].offset_bytes / page_size + 1), *read[i], &fetched));
     }
@@ -220,7 +223,8 @@ std::vector<uint32_t> ChainExpected(const Pages& pages, const Payload& payload, 
 Result<std::optional<Bytes>> ReadPayload(PagesAhead& pages, const Payload& payload, uint64_t offset, uint64_t size_bytes, kv::Residency residency) {
   const FileHeader& header = pages.pages().header();
   if (payload.size_bytes - payload.local.size() > uint64_t{header.page_count} * (header.usable - 4)) {
-    return Corruption("{}: a row of {} bytes is larger than the file, which has {} pages", pages.pages().uri(), payload.size_bytes, header.page_count);
+    return Corruption("{}: a row of {} bytes is larger than the file, which has {} pages", pages.pages().uri(), payload.size_bytes,
+                      header.page_count);
   }
   Bytes bytes(LocalPart(payload, offset, size_bytes));
   uint64_t at = payload.local.size();

@@ -30,7 +30,14 @@ class FirstPageOnly final : public Pages {
     if (number != 1) return Unsupported("{}: its schema takes more than one page", kSubject);
     return Page{page_, nullptr};
   }
-  Result<std::vector<Page>> GetMany(std::span<const uint32_t>) const override { return Unsupported("{}: its schema takes more than one page", kSubject); }
+  Result<std::vector<Page>> GetMany(std::span<const uint32_t> numbers) const override {
+    std::vector<Page> pages;
+    for (const uint32_t number : numbers) {
+      DS_ASSIGN_OR_RETURN(Page page, Get(number, kv::Residency::kAnywhere));
+      pages.push_back(std::move(page));
+    }
+    return pages;
+  }
 
  private:
   const FileHeader header_;
@@ -53,7 +60,9 @@ class Source {
       return Status();
     }));
     DS_ASSIGN_OR_RETURN(header_, ParseFileHeader(kSubject, start, size_bytes_));
-    if (header_.usable != header_.page_size) return Unsupported("{}: {} bytes of its pages are reserved; no sidecar has those", kSubject, header_.page_size - header_.usable);
+    if (header_.usable != header_.page_size) {
+      return Unsupported("{}: {} bytes of its pages are reserved; no sidecar has those", kSubject, header_.page_size - header_.usable);
+    }
     return {};
   }
   const FileHeader& header() const { return header_; }
@@ -61,7 +70,9 @@ class Source {
   Status VisitAll(const Visit& visit) const {
     uint32_t number = 0;
     return ForEachPiece([&](ByteView piece) -> Status {
-      for (; piece.size() >= header_.page_size && number < header_.page_count; piece.remove_prefix(header_.page_size)) DS_RETURN_IF_ERROR(visit(++number, piece.substr(0, header_.page_size)));
+      for (; piece.size() >= header_.page_size && number < header_.page_count; piece.remove_prefix(header_.page_size)) {
+        DS_RETURN_IF_ERROR(visit(++number, piece.substr(0, header_.page_size)));
+      }
       return {};
     });
   }

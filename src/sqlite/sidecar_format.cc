@@ -2,6 +2,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -83,7 +84,9 @@ class Numbers {
 bool AreOffsets(const std::vector<uint32_t>& offsets, uint64_t end) {
   return offsets.front() == 0 && std::is_sorted(offsets.begin(), offsets.end()) && offsets.back() == end;
 }
-bool Ascend(const std::vector<uint32_t>& numbers) { return std::adjacent_find(numbers.begin(), numbers.end(), std::greater_equal<>()) == numbers.end(); }
+bool Ascend(const std::vector<uint32_t>& numbers) {
+  return std::adjacent_find(numbers.begin(), numbers.end(), std::greater_equal<>()) == numbers.end();
+}
 
 Status ParseChains(Numbers& numbers, Sidecar* sidecar) {
   const auto count = numbers.TakeOne();
@@ -172,7 +175,9 @@ Result<Sidecar> ParseSidecar(ByteView bytes) {
   if (!IsPageSize(sidecar.page_size) || bytes.size() - kPrefixBytes < tag_bytes) return Damaged("its prefix says what cannot be");
   sidecar.tag = bytes.substr(kPrefixBytes, tag_bytes);
   const ByteView frame = bytes.substr(kPrefixBytes + tag_bytes);
-  if (body_bytes > kBodyBytesMax || body_bytes != ZSTD_getFrameContentSize(frame.data(), frame.size())) return Damaged("prefix and frame do not say the same size, or one above 1 GiB");
+  if (body_bytes > kBodyBytesMax || body_bytes != ZSTD_getFrameContentSize(frame.data(), frame.size())) {
+    return Damaged("prefix and frame do not say the same size, or one above 1 GiB");
+  }
   Bytes body(body_bytes, '\0');
   const size_t size = ZSTD_decompress(body.data(), body.size(), frame.data(), frame.size());
   if (ZSTD_isError(size) != 0 || size != body_bytes) return Damaged("its frame cannot be unpacked");

@@ -21,12 +21,14 @@ class SqliteWriter final : public kv::DatabaseWriter {
   Status Add(ByteView key, ByteView value) override {
     DS_RETURN_IF_ERROR(Start());
     if (last_key_ && key <= *last_key_) {
-      return InvalidArgument("a key of {} bytes is not above the key before it, of {} bytes; keys are added in ascending order, each once", key.size(), last_key_->size());
+      return InvalidArgument("a key of {} bytes is not above the key before it, of {} bytes; keys are added in ascending order, each once",
+                             key.size(), last_key_->size());
     }
     // The record's header: its own size, then what k and v are: 12 + twice the size, for a blob.
     char header[1 + 2 * 9];
     if (key.size() + value.size() + sizeof header > kPayloadBytesMax) {
-      return InvalidArgument("a key of {} and a value of {} bytes: a row of SQLite has at most {} bytes", key.size(), value.size(), kPayloadBytesMax);
+      return InvalidArgument("a key of {} and a value of {} bytes: a row of SQLite has at most {} bytes", key.size(), value.size(),
+                             kPayloadBytesMax);
     }
     const char* end = WriteVarint(WriteVarint(header + 1, 12 + 2 * uint64_t{key.size()}), 12 + 2 * uint64_t{value.size()});
     const auto header_bytes = static_cast<size_t>(end - header);

@@ -58,6 +58,8 @@ Result<std::unique_ptr<PostgresConnection>> PostgresConnection::Open(const std::
   const char* const names[] = {"connect_timeout", "dbname", nullptr};
   const char* const values[] = {kConnectTimeout_s, dsn.c_str(), nullptr};
   std::unique_ptr<PostgresConnection> connection(new PostgresConnection(PQconnectdbParams(names, values, /*expand_dbname=*/1)));
+  // Otherwise libpq prints what the server remarks.
+  PQsetNoticeProcessor(connection->connection_, [](void*, const char*) {}, nullptr);
   if (PQstatus(connection->connection_) == CONNECTION_OK) return connection;
   return connection->ErrorOf(nullptr);
 }

@@ -70,6 +70,32 @@ Result<ShardRow> ShardAt(const SqlRows& rows, int i) {
   return shard;
 }
 
+Status MakeTables(PostgresConnection& connection, const PostgresTables& tables) {
+  const std::string statements[] = {
+      fmt::format("CREATE TABLE IF NOT EXISTS {} (run_id TEXT PRIMARY KEY, created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), num_dbs INTEGER NOT NULL, "
+                  "s3_prefix TEXT NOT NULL, key_col TEXT NOT NULL DEFAULT '_key', db_path_template TEXT NOT NULL DEFAULT 'db={{db_id:05d}}', "
+                  "shard_prefix TEXT NOT NULL DEFAULT 'shards', key_encoding TEXT NOT NULL DEFAULT 'u64be', sharding JSONB NOT NULL, "
+                  "custom JSONB NOT NULL DEFAULT '{{}}')", tables.builds),
+      fmt::format("CREATE TABLE IF NOT EXISTS {} (run_id TEXT NOT NULL REFERENCES {}(run_id), db_id INTEGER NOT NULL, db_url TEXT, attempt INTEGER NOT NULL, "
+                  "row_count BIGINT NOT NULL, db_bytes BIGINT NOT NULL, checkpoint_id TEXT, min_key JSONB, max_key JSONB, "
+                  "writer_info JSONB NOT NULL DEFAULT '{{}}', PRIMARY KEY (run_id, db_id))", tables.shards, tables.builds),
+      fmt::format("CREATE TABLE IF NOT EXISTS {} (updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), manifest_ref TEXT NOT NULL, datashard_seq BIGSERIAL)", tables.pointer),
+      fmt::format("CREATE INDEX IF NOT EXISTS {} ON {} (updated_at DESC)", tables.pointer_index, tables.pointer),
+  };
+  DS_RETURN_IF_ERROR(connection.Run("BEGIN"));
+  // Of two that make a table at the same time one would fail.
+  DS_RETURN_IF_ERROR(connection.Run("SELECT pg_advisory_xact_lock(hashtext($1))", {tables.builds}));
+  for (const std::string& statement : statements) DS_RETURN_IF_ERROR(connection.Run(statement));
+  return connection.Commit();
+}
+
+Result<bool> HasSequence(PostgresConnection& connection, const PostgresTables& tables) {
+  const Result<SqlRows> found = connection.Run(fmt::format("SELECT datashard_seq FROM {} LIMIT 0", tables.pointer));
+  if (!found.ok() && found.kind() == ErrorKind::kNotFound) return false;
+  if (!found.ok()) return found.error();
+  return true;
+}
+
 }  // namespace
 
 Result<PostgresTables> TablesOf(const PostgresManifestOptions& options) {
@@ -82,29 +108,11 @@ Result<PostgresTables> TablesOf(const PostgresManifestOptions& options) {
 }
 
 Status EnsureTables(PostgresConnection& connection, PostgresTables& tables, bool ensure) {
-  if (ensure) {
-    const std::string statements[] = {
-        fmt::format("CREATE TABLE IF NOT EXISTS {} (run_id TEXT PRIMARY KEY, created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), num_dbs INTEGER NOT NULL, "
-                    "s3_prefix TEXT NOT NULL, key_col TEXT NOT NULL DEFAULT '_key', db_path_template TEXT NOT NULL DEFAULT 'db={{db_id:05d}}', "
-                    "shard_prefix TEXT NOT NULL DEFAULT 'shards', key_encoding TEXT NOT NULL DEFAULT 'u64be', sharding JSONB NOT NULL, "
-                    "custom JSONB NOT NULL DEFAULT '{{}}')", tables.builds),
-        fmt::format("CREATE TABLE IF NOT EXISTS {} (run_id TEXT NOT NULL REFERENCES {}(run_id), db_id INTEGER NOT NULL, db_url TEXT, attempt INTEGER NOT NULL, "
-                    "row_count BIGINT NOT NULL, db_bytes BIGINT NOT NULL, checkpoint_id TEXT, min_key JSONB, max_key JSONB, "
-                    "writer_info JSONB NOT NULL DEFAULT '{{}}', PRIMARY KEY (run_id, db_id))", tables.shards, tables.builds),
-        fmt::format("CREATE TABLE IF NOT EXISTS {} (updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), manifest_ref TEXT NOT NULL, datashard_seq BIGSERIAL)", tables.pointer),
-        fmt::format("CREATE INDEX IF NOT EXISTS {} ON {} (updated_at DESC)", tables.pointer_index, tables.pointer),
-    };
-    DS_RETURN_IF_ERROR(connection.Run("BEGIN"));
-    // Of two that make a table at the same time one would fail.
-    DS_RETURN_IF_ERROR(connection.Run("SELECT pg_advisory_xact_lock(hashtext($1))", {tables.builds}));
-    for (const std::string& statement : statements) DS_RETURN_IF_ERROR(connection.Run(statement));
-    DS_RETURN_IF_ERROR(connection.Commit());
-    // Another's table: its owner may refuse, and then time alone orders the pointers.
-    if (!connection.Run(fmt::format("ALTER TABLE {} ADD COLUMN IF NOT EXISTS datashard_seq BIGSERIAL", tables.pointer)).ok()) connection.Abandon();
-  }
-  const Result<SqlRows> sequence = connection.Run(fmt::format("SELECT datashard_seq FROM {} LIMIT 0", tables.pointer));
-  tables.has_sequence = sequence.ok();
-  if (!sequence.ok() && sequence.kind() != ErrorKind::kNotFound) return sequence.error();
+  if (ensure) DS_RETURN_IF_ERROR(MakeTables(connection, tables));
+  DS_ASSIGN_OR_RETURN(tables.has_sequence, HasSequence(connection, tables));
+  if (tables.has_sequence || !ensure) return {};
+  // Another's table: its owner may refuse, and then time alone orders the pointers.
+  if (connection.Run(fmt::format("ALTER TABLE {} ADD COLUMN IF NOT EXISTS datashard_seq BIGSERIAL", tables.pointer)).ok()) tables.has_sequence = true;
   return {};
 }
 

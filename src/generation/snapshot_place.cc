@@ -12,6 +12,8 @@
 namespace datashard::generation {
 namespace {
 
+constexpr std::string_view kS3Scheme = "s3://";
+
 std::string WithoutSlashes(std::string_view url) {
   while (url.size() > 1 && url.ends_with('/')) url.remove_suffix(1);
   return std::string(url);
@@ -20,7 +22,11 @@ std::string WithoutSlashes(std::string_view url) {
 /// A mistyped or foreign URI must not become a directory.
 Result<std::string> UrlOf(const std::string& prefix) {
   if (prefix.empty()) return InvalidArgument("the prefix of a snapshot is empty; expected s3://bucket/path, file:///directory or a path");
-  if (s3::IsS3Uri(prefix)) return "s3" + WithoutSlashes(prefix).substr(prefix.find(':'));
+  if (s3::IsS3Uri(prefix)) {
+    std::string url = "s3" + WithoutSlashes(prefix).substr(prefix.find(':'));
+    if (url.size() > kS3Scheme.size() && url[kS3Scheme.size()] != '/') return url;
+    return InvalidArgument("'{}' names no bucket; expected s3://bucket/path", prefix);
+  }
   const std::string path(SnapshotPlace::DirectoryOf(prefix).value_or(""));
   if (path.empty() || path.find('\0') != std::string::npos)
     return InvalidArgument("the prefix of a snapshot is s3://bucket/path, file:///directory or a path, not {}", prefix);

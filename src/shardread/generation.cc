@@ -48,7 +48,7 @@ bool ByRanges(const ShardedManifest& manifest, const GenerationSettings& setting
 
 bool Named(const std::pair<std::string, CelValue>& column, const std::string& name) { return column.first == name; }
 
-struct alignas(128) Owner {
+struct alignas(128) Share {  // two lines, so that the counts of two do not meet
   std::shared_ptr<const Generation> generation;
 };
 
@@ -144,7 +144,7 @@ std::vector<std::vector<std::shared_ptr<ShardSlot>>> Generation::Covering(std::s
 
 CurrentGeneration::CurrentGeneration(std::shared_ptr<const Generation> now, bool closed) : generation(std::move(now)), is_closed(closed) {
   if (closed) return;
-  for (auto& owner : owners) owner = std::make_shared<const Owner>(generation);
+  for (auto& owner : owners) owner = std::make_shared<const Share>(generation);
 }
 
 }  // namespace datashard::shardread

@@ -34,9 +34,9 @@ std::optional<std::string> EndOfPrefix(std::string_view prefix) {
 
 class Reader final : public ShardedReader {
  public:
-  Reader(ShardedReaderSettings settings, ManifestStore& manifests, std::shared_ptr<ShardSource> source, GenerationSettings generation_settings,
+  Reader(ShardedReaderSettings settings, std::shared_ptr<ManifestStore> manifests, std::shared_ptr<ShardSource> source, GenerationSettings generation_settings,
          std::shared_ptr<const Generation> first, Clock& clock)
-      : settings_(std::move(settings)), manifests_(manifests), source_(std::move(source)), generation_settings_(generation_settings), clock_(clock),
+      : settings_(std::move(settings)), manifests_(std::move(manifests)), source_(std::move(source)), generation_settings_(generation_settings), clock_(clock),
         workers_(std::make_shared<Workers>(static_cast<size_t>(settings_.max_workers == 0 ? CoreCount() : settings_.max_workers))),
         guard_(std::make_unique<CurrentGeneration>(std::move(first), /*closed=*/false)) {}
 
@@ -211,11 +211,11 @@ class Reader final : public ShardedReader {
       before = now->generation;
     }
     if (settings_.pinned_ref) return false;
-    const auto pointer = manifests_.LoadCurrent();
+    const auto pointer = manifests_->LoadCurrent();
     if (!pointer.ok()) return Unread(pointer.error(), unread);
     if (!*pointer) return NotFound("{}: there is no pointer to a current manifest any more; publish the snapshot again", settings_.prefix);
     if ((*pointer)->ref == before->ref()) return false;
-    auto next = ReadGeneration(manifests_, **pointer, [&](ManifestRef ref, ShardedManifest manifest) {
+    auto next = ReadGeneration(*manifests_, **pointer, [&](ManifestRef ref, ShardedManifest manifest) {
       return Generation::Make(std::move(ref), std::make_shared<const ShardedManifest>(std::move(manifest)), generation_settings_, source_, before.get());
     });
     if (!next.ok()) return Unread(next.error(), unread);
@@ -235,7 +235,7 @@ class Reader final : public ShardedReader {
   }
 
   const ShardedReaderSettings settings_;
-  ManifestStore& manifests_;
+  const std::shared_ptr<ManifestStore> manifests_;
   const std::shared_ptr<ShardSource> source_;
   const GenerationSettings generation_settings_;
   Clock& clock_;
@@ -269,8 +269,8 @@ Status CheckSettings(const ShardedReaderSettings& settings) {
 
 }  // namespace
 
-Result<std::unique_ptr<ShardedReader>> OpenReader(ShardedReaderSettings settings, ManifestStore& manifests, std::unique_ptr<ShardPlaces> places,
-                                                  Clock& clock) {
+Result<std::unique_ptr<ShardedReader>> OpenReader(ShardedReaderSettings settings, std::shared_ptr<ManifestStore> manifests,
+                                                  std::shared_ptr<generation::SnapshotPlace> place, Clock& clock) {
   DS_RETURN_IF_ERROR(CheckSettings(settings));
   GenerationSettings how{.format = std::nullopt,
                          .sqlite_mode = settings.sqlite_mode,
@@ -282,14 +282,14 @@ Result<std::unique_ptr<ShardedReader>> OpenReader(ShardedReaderSettings settings
                                 .local_bytes_max = settings.local_bytes_max,
                                 .block_cache_bytes = settings.block_cache_bytes,
                                 .verify_checksums = settings.verify_checksums};
-  auto source = std::make_shared<ShardSource>(std::move(sources), std::move(places), clock);
+  auto source = std::make_shared<ShardSource>(std::move(sources), std::move(place), clock);
   const FirstGenerationOptions options{
       .prefix = settings.prefix, .pinned_ref = settings.pinned_ref, .max_fallback_attempts = settings.max_fallback_attempts};
   const auto make = [&](ManifestRef ref, ShardedManifest manifest) {
     return Generation::Make(std::move(ref), std::make_shared<const ShardedManifest>(std::move(manifest)), how, source, /*before=*/nullptr);
   };
-  DS_ASSIGN_OR_RETURN(std::shared_ptr<const Generation> first, ReadFirstGeneration(manifests, options, make));
-  return std::unique_ptr<ShardedReader>(std::make_unique<Reader>(std::move(settings), manifests, std::move(source), how, std::move(first), clock));
+  DS_ASSIGN_OR_RETURN(std::shared_ptr<const Generation> first, ReadFirstGeneration(*manifests, options, make));
+  return std::unique_ptr<ShardedReader>(std::make_unique<Reader>(std::move(settings), std::move(manifests), std::move(source), how, std::move(first), clock));
 }
 
 }  // namespace datashard::shardread

@@ -9,8 +9,8 @@
 
 namespace datashard::shardread {
 
-/// As ShardedReader::Open. `manifests` is borrowed.
-Result<std::unique_ptr<ShardedReader>> OpenReader(ShardedReaderSettings settings, ManifestStore& manifests, std::unique_ptr<ShardPlaces> places,
-                                                  Clock& clock);
+/// As ShardedReader::Open.
+Result<std::unique_ptr<ShardedReader>> OpenReader(ShardedReaderSettings settings, std::shared_ptr<ManifestStore> manifests,
+                                                  std::shared_ptr<generation::SnapshotPlace> place, Clock& clock);
 
 }  // namespace datashard::shardread

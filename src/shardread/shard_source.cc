@@ -30,20 +30,21 @@ Result<std::unique_ptr<kv::Database>> OpenDatabase(ShardFormat format, const kv:
 
 }  // namespace
 
-ShardSource::ShardSource(Settings settings, std::unique_ptr<ShardPlaces> places, Clock& clock)
-    : settings_(std::move(settings)), places_(std::move(places)), copies_(settings_.local_root, settings_.local_bytes_max, clock),
+ShardSource::ShardSource(Settings settings, std::shared_ptr<generation::SnapshotPlace> place, Clock& clock)
+    : settings_(std::move(settings)), place_(std::move(place)), copies_(settings_.local_root, settings_.local_bytes_max, clock),
       cache_(settings_.block_cache_bytes) {}
 
 Result<std::unique_ptr<const OpenedShard>> ShardSource::Open(const ShardMeta& shard, const ShardRules& rules) {
-  DS_ASSIGN_OR_RETURN(const ShardPlace place, places_->Of(*shard.db_url));
-  if (place.path) return OpenMapped(shard, rules, *place.path);
+  if (const auto path = generation::SnapshotPlace::DirectoryOf(*shard.db_url)) return OpenMapped(shard, rules, *path);
+  DS_ASSIGN_OR_RETURN(generation::Located at, place_->Locate(*shard.db_url));
   auto opened = std::make_unique<OpenedShard>();
-  opened->directory = kv::OpenStoredDirectory(*place.store, place.prefix, cache_);
+  opened->store = at.store;
+  opened->directory = kv::OpenStoredDirectory(*at.store, at.key, cache_);
   DS_ASSIGN_OR_RETURN(const ShardFormat format, FormatOf(rules, *opened->directory));
   if (format == ShardFormat::kSqlite && !rules.by_ranges) {
-    auto copy = OpenCopy(shard, place, LocalCopies::Reuse::kYes);
+    auto copy = OpenCopy(shard, at, LocalCopies::Reuse::kYes);
     const bool is_damaged = !copy.ok() && copy.kind() == ErrorKind::kCorruption;
-    return is_damaged ? OpenCopy(shard, place, LocalCopies::Reuse::kNo) : std::move(copy);
+    return is_damaged ? OpenCopy(shard, at, LocalCopies::Reuse::kNo) : std::move(copy);
   }
   const bool has_checksums = settings_.verify_checksums && FindObject(shard, kPageChecksums) != nullptr;
   DS_ASSIGN_OR_RETURN(opened->database, OpenDatabase(format, *opened->directory, has_checksums));
@@ -60,13 +61,14 @@ Result<std::unique_ptr<const OpenedShard>> ShardSource::OpenMapped(const ShardMe
   return std::unique_ptr<const OpenedShard>(std::move(opened));
 }
 
-Result<std::unique_ptr<const OpenedShard>> ShardSource::OpenCopy(const ShardMeta& shard, const ShardPlace& place, LocalCopies::Reuse reuse) {
+Result<std::unique_ptr<const OpenedShard>> ShardSource::OpenCopy(const ShardMeta& shard, const generation::Located& at,
+                                                                     LocalCopies::Reuse reuse) {
   if (settings_.local_root.empty()) {
     return InvalidArgument("{}: a SQLite shard of a bucket is downloaded first, and no local_root says whereto; give one, or read it by ranges",
                            *shard.db_url);
   }
-  const std::string key = place.prefix.empty() ? std::string(kSqliteFile) : place.prefix + "/" + std::string(kSqliteFile);
-  DS_ASSIGN_OR_RETURN(LocalCopy copy, copies_.Obtain(shard, *place.store, key, settings_.verify_checksums, reuse));
+  const std::string key = at.key.empty() ? std::string(kSqliteFile) : at.key + "/" + std::string(kSqliteFile);
+  DS_ASSIGN_OR_RETURN(LocalCopy copy, copies_.Obtain(shard, *at.store, key, settings_.verify_checksums, reuse));
   auto opened = std::make_unique<OpenedShard>();
   opened->is_mapped = true;
   opened->copy.emplace(std::move(copy));

@@ -6,28 +6,15 @@
 #include <optional>
 #include <string>
 
-#include "base/outside.h"
-#include "datashard/sharded_reader.h"
+#include "base/clock.h"
+#include "datashard/sharded_manifest.h"
+#include "generation/snapshot_place.h"
 #include "kv/block_cache.h"
 #include "kv/database.h"
 #include "kv/shard_directory.h"
 #include "shardread/local_copies.h"
 
 namespace datashard::shardread {
-
-/// Where an URL leads.
-struct ShardPlace {
-  std::optional<std::string> path;  ///< a directory of this machine
-  ObjectStore* store = nullptr;     ///< otherwise: the store, borrowed,
-  std::string prefix;               ///< and what stands before the objects' names in it, without trailing slash
-};
-
-/// Callable from several threads.
-class ShardPlaces {
- public:
-  virtual ~ShardPlaces() = default;
-  virtual Result<ShardPlace> Of(const std::string& db_url) = 0;
-};
 
 enum class ShardFormat { kSqlite, kSlateDb };
 
@@ -40,6 +27,7 @@ struct ShardRules {
 
 /// One shard, open. Not to be moved: its parts borrow from each other.
 struct OpenedShard {
+  std::shared_ptr<ObjectStore> store;  ///< null where files are mapped
   std::optional<LocalCopy> copy;
   std::unique_ptr<kv::ShardDirectory> directory;
   std::unique_ptr<kv::Database> database;
@@ -55,7 +43,7 @@ class ShardSource {
     int64_t block_cache_bytes = 0;
     bool verify_checksums = true;
   };
-  ShardSource(Settings settings, std::unique_ptr<ShardPlaces> places, Clock& clock);
+  ShardSource(Settings settings, std::shared_ptr<generation::SnapshotPlace> place, Clock& clock);
 
   /// Opens the shard, which has an URL. Errors: kNotFound: an object of it is not there; kCorruption; kUnsupported; kInvalidArgument: a
   /// copy is needed and there is no local_root; those of the store.
@@ -63,10 +51,10 @@ class ShardSource {
 
  private:
   Result<std::unique_ptr<const OpenedShard>> OpenMapped(const ShardMeta& shard, const ShardRules& rules, const std::string& path);
-  Result<std::unique_ptr<const OpenedShard>> OpenCopy(const ShardMeta& shard, const ShardPlace& place, LocalCopies::Reuse reuse);
+  Result<std::unique_ptr<const OpenedShard>> OpenCopy(const ShardMeta& shard, const generation::Located& at, LocalCopies::Reuse reuse);
 
   const Settings settings_;
-  const std::unique_ptr<ShardPlaces> places_;
+  const std::shared_ptr<generation::SnapshotPlace> place_;
   const LocalCopies copies_;
   kv::BlockCache cache_;
 };

@@ -34,7 +34,7 @@ class TestManifests final : public ManifestStore {
     kept_.insert_or_assign(ref, manifest);
     return ref;
   }
-  Status SetCurrent(const std::string& ref, const CurrentGuard&) override {
+  Status SetCurrent(const std::string& ref, const CurrentGuard& = nullptr) override {
     const std::lock_guard lock(mutex_);
     if (!kept_.contains(ref)) return NotFound("no manifest {}", ref);
     current_ = ref;

@@ -139,7 +139,9 @@ TEST(Copies, TheLeastRecentlyUsedGoUnlessTheyAreOpen) {
     ASSERT_OK_AND_ASSIGN(const auto reader, snapshot.Open());
     for (int64_t i = 0; i < 100; ++i) key_of[static_cast<size_t>(reader->Route(KeyView::Int(i)).value().value())] = i;
   }
-  const auto touch = [&](ShardedReader& reader, size_t db_id) { ASSERT_EQ(Looked(reader.Get(KeyView::Int(key_of[db_id]))), "a:" + std::to_string(key_of[db_id])); };
+  const auto touch = [&](ShardedReader& reader, size_t db_id) {
+    ASSERT_EQ(Looked(reader.Get(KeyView::Int(key_of[db_id]))), "a:" + std::to_string(key_of[db_id]));
+  };
   for (const size_t db_id : {1u, 0u}) touch(*snapshot.Open().value(), db_id);
   const auto age = [&](int db_id, int hours) {
     std::filesystem::last_write_time(snapshot.Kept(db_id, ".cache.lock"), std::filesystem::file_time_type::clock::now() - std::chrono::hours(hours));

@@ -55,7 +55,8 @@ void ReadUntil(ShardedReader& reader, const std::atomic<bool>& stop, bool refres
     ASSERT_EQ(generations.size(), 1u);
     ASSERT_GE(*generations.begin(), seen.newest) << "time does not run backwards";
     seen.newest = *generations.begin();
-    const auto one = reader.Visit(keys[3], LookupReach::kAnywhere, [&](std::string_view value) { seen.newest = std::max(seen.newest, GenerationOf(value, 3)); });
+    const auto sink = [&](std::string_view value) { seen.newest = std::max(seen.newest, GenerationOf(value, 3)); };
+    const auto one = reader.Visit(keys[3], LookupReach::kAnywhere, sink);
     if (one.ok()) {
       ASSERT_EQ(*one, LookupOutcome::kFound);
     }

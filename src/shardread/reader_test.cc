@@ -244,7 +244,9 @@ TEST(Reader, AnExpressionOverColumnsNeedsThemByName) {
   ShardingSpec rule{.strategy = ShardingStrategy::kCel};
   rule.cel_expr = "region == 'eu' ? 0 : (tier > 2 ? 1 : 2)";
   rule.cel_columns = {{"region", CelType::kString}, {"tier", CelType::kInt}};
-  const auto columns = [](const Key& key) -> std::vector<CelValue> { return {CelText{key.number % 2 == 0 ? "eu" : "us"}, static_cast<int64_t>(key.number % 5)}; };
+  const auto columns = [](const Key& key) -> std::vector<CelValue> {
+    return {CelText{key.number % 2 == 0 ? "eu" : "us"}, static_cast<int64_t>(key.number % 5)};
+  };
   snapshot.snapshots.Publish(snapshot.manifests, "r1", Numbered(50, "a"), {.num_dbs = 3, .sharding = rule, .columns = columns});
   ASSERT_OK_AND_ASSIGN(const auto reader, snapshot.Open());
   for (int64_t i = 0; i < 50; ++i) {

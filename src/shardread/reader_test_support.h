@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <map>
@@ -127,6 +128,7 @@ class TestSnapshots {
       if (options.has_objects) shard.objects.push_back({object.name, static_cast<int64_t>(bytes.size()), hash});
       shard.db_bytes += static_cast<int64_t>(bytes.size());
     }
+    std::ranges::sort(shard.objects, {}, &ShardObject::name);
     return shard;
   }
 

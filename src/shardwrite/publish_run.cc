@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kPointerRetries = 3;
 constexpr std::chrono::seconds kPointerBackoff{1};  // then twice as long, and twice that
+constexpr std::chrono::seconds kCleanUpGrace{10};   // a caller who interrupts waits for the removal of what failed, and for a pointer's outcome
 constexpr int64_t kManifestsLooked = 1'000;         // the newest; one request
 
 std::vector<std::string> UrlsOf(const std::vector<ShardMeta>& attempts) {
@@ -39,6 +40,7 @@ Status RemoveManifestsOf(const std::string& run_id, const PublishParts& parts) {
 
 // Shards go only once no manifest can lead to them.
 void GiveUp(const std::string& run_id, const std::vector<ShardMeta>& attempts, const PublishParts& parts) {
+  const InterruptScope grace({}, kCleanUpGrace);
   if (const Status gone = RemoveManifestsOf(run_id, parts); !gone.ok()) {
     parts.outside.log.Write(LogLevel::kWarning, fmt::format("run {} failed and its shards are kept, because of its manifest: {}; clean-up removes them",
                                                             run_id, gone.error().message()));
@@ -61,7 +63,10 @@ PointerMove MovePointer(const std::string& ref, const PublishParts& parts) {
   };
   std::chrono::microseconds backoff = kPointerBackoff;
   for (int retry = 0;; ++retry, backoff *= 2) {
-    move.moved = parts.manifests.SetCurrent(ref, parts.guard ? guard : CurrentGuard());
+    {
+      const InterruptScope grace({}, kCleanUpGrace);
+      move.moved = parts.manifests.SetCurrent(ref, parts.guard ? guard : CurrentGuard());
+    }
     if (move.moved.ok() || move.refused || move.moved.kind() != ErrorKind::kUnavailable || retry == kPointerRetries) return move;
     parts.outside.log.Write(LogLevel::kWarning, fmt::format("making {} current: {}; trying again", ref, move.moved.error().message()));
     if (Status slept = SleepInterruptibly(parts.outside.clock, backoff); !slept.ok()) {
@@ -96,6 +101,7 @@ Result<Winners> SelectWinners(std::vector<ShardMeta> attempts, int32_t num_dbs) 
 }
 
 void RemoveAttempts(generation::SnapshotPlace& place, const std::vector<std::string>& urls, Log& log) {
+  const InterruptScope grace({}, kCleanUpGrace);
   for (const std::string& url : urls) {
     if (const Result<int64_t> removed = generation::RemoveAttempt(place, url); !removed.ok()) {
       log.Write(LogLevel::kWarning, fmt::format("attempt {} is not used and could not be removed: {}; clean-up removes it", url, removed.error().message()));

@@ -12,7 +12,7 @@
 
 namespace datashard::shardwrite {
 
-/// Messages about results that are no shards of the snapshot start with this.
+/// In messages about results that are no shards of the snapshot.
 inline constexpr std::string_view kCoveragePrefix = "shard coverage: ";
 
 struct Winners {

@@ -14,7 +14,7 @@
 
 namespace datashard::shardwrite {
 
-/// Messages about rows that have no shard start with this: faces have an error class of their own for them.
+/// In messages about rows that have no shard, perhaps behind the row: faces have an error class of their own for them.
 inline constexpr std::string_view kAssignmentPrefix = "shard assignment: ";
 
 /// What the rows turned out to need.

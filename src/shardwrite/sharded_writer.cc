@@ -5,9 +5,10 @@
 
 #include "base/error.h"
 #include "base/executor.h"
+#include "datashard/interrupt.h"
 #include "generation/object_manifest_store.h"
+#include "generation/object_run_registry.h"
 #include "generation/run_heartbeat.h"
-#include "generation/run_registry.h"
 #include "generation/shard_path.h"
 #include "routing/router.h"
 #include "shardwrite/arrow_rows.h"
@@ -22,6 +23,7 @@ namespace datashard::shardwrite {
 namespace {
 
 constexpr size_t kSlateDbKeyBytesMax = 65'535;
+constexpr std::chrono::seconds kLastWordGrace{2};  // to tell the run's record, once the caller interrupts
 
 class Writer final : public ShardedWriter {
  public:
@@ -192,6 +194,7 @@ Result<BuildResult> Writer::Finish() {
 }
 
 void Writer::Close(const Status& ended) {
+  const InterruptScope grace({}, kLastWordGrace);
   if (ended.ok()) {
     record_->Succeed();
   } else {

@@ -5,7 +5,8 @@
 
 #include <filesystem>
 
-#include "generation/run_registry.h"
+#include "datashard/interrupt.h"
+#include "generation/object_run_registry.h"
 #include "shardwrite/write_test_support.h"
 
 namespace datashard::shardwrite {
@@ -276,6 +277,20 @@ TEST_P(WriterTest, LeavesNothingOfARunThatIsGivenUp) {
   EXPECT_TRUE(std::filesystem::is_empty(snapshot_.local.path()));
 }
 
+TEST_P(WriterTest, EndsWhenInterruptedAndStillCleansUp) {
+  ShardedWriteSettings settings = Settings(2);
+  settings.shard_retry = ShardRetry{};  // an interruption is not tried again
+  auto writer = snapshot_.Start(settings);
+  for (int64_t key = 0; key < 100'000; ++key) ASSERT_THAT((*writer)->Add(KeyView::Int(key), "v"), IsOk());
+  int asked = 0;
+  const InterruptScope scope([&]() -> Status { return ++asked > 1 ? Status(Error(ErrorKind::kUnavailable, "Ctrl-C")) : Status(); });
+  EXPECT_THAT((*writer)->Finish(), HasMessage("Ctrl-C"));
+  EXPECT_THAT(KeysBelow(store(), "shards/"), IsEmpty());
+  EXPECT_THAT(KeysBelow(store(), "manifests/"), IsEmpty());
+  EXPECT_EQ(snapshot_.process.clock.slept().count(), 0);
+  EXPECT_TRUE(std::filesystem::is_empty(snapshot_.local.path()));
+}
+
 TEST_P(WriterTest, KeepsTheManifestListedWhereTheGuardRefuses) {
   ShardedWriteParts parts;
   parts.guard = [](const std::optional<ManifestRef>&) -> Status { return Error(ErrorKind::kConflict, "not over that one"); };
@@ -420,8 +435,8 @@ TEST_P(WriterTest, NamesTheSettingThatIsWrong) {
   EXPECT_THAT(refused([](auto& s) { s.run_id = "a/b"; }), HasSubstr("a/b"));
   EXPECT_THAT(refused([](auto& s) { s.shard_prefix = "a/b"; }), HasSubstr("shard_prefix"));
   EXPECT_THAT(refused([](auto& s) { s.run_registry_prefix = ".."; }), HasSubstr("run_registry_prefix"));
-  EXPECT_THAT(refused([](auto& s) { s.db_path_template = "db"; }), HasSubstr("db_path_template"));
-  EXPECT_THAT(refused([](auto& s) { s.db_path_template = "db={shard}"; }), HasSubstr("db_path_template"));
+  EXPECT_THAT(refused([](auto& s) { s.db_path_template = "db"; }), HasSubstr("'db' is no template"));
+  EXPECT_THAT(refused([](auto& s) { s.db_path_template = "db={shard}"; }), HasSubstr("'db={shard}' is no template"));
   EXPECT_THAT(refused([](auto& s) { s.batch_size = 0; }), HasSubstr("batch_size"));
   EXPECT_THAT(refused([](auto& s) { s.writes_per_second_max = 0; }), HasSubstr("writes_per_second_max"));
   EXPECT_THAT(refused([](auto& s) { s.custom = "[]"; }), HasSubstr("custom"));

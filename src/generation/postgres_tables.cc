@@ -19,7 +19,8 @@ Status CheckName(std::string_view name, std::string_view what) {
   const size_t dot = name.find('.');
   const bool plain = dot == std::string_view::npos ? is_plain(name) : is_plain(name.substr(0, dot)) && is_plain(name.substr(dot + 1));
   if (plain) return {};
-  return InvalidArgument("{} is '{}'; expected letters, digits and '_', at most {} of them, with or without a schema before a '.'", what, name, kNameMax);
+  return InvalidArgument("{} is '{}'; expected letters, digits and '_', at most {} of them, with or without a schema before a '.'", what,
+                         name, kNameMax);
 }
 
 Json Nullable(const std::optional<std::string>& json_text) {
@@ -76,10 +77,11 @@ Status MakeTables(PostgresConnection& connection, const PostgresTables& tables) 
                   "s3_prefix TEXT NOT NULL, key_col TEXT NOT NULL DEFAULT '_key', db_path_template TEXT NOT NULL DEFAULT 'db={{db_id:05d}}', "
                   "shard_prefix TEXT NOT NULL DEFAULT 'shards', key_encoding TEXT NOT NULL DEFAULT 'u64be', sharding JSONB NOT NULL, "
                   "custom JSONB NOT NULL DEFAULT '{{}}')", tables.builds),
-      fmt::format("CREATE TABLE IF NOT EXISTS {} (run_id TEXT NOT NULL REFERENCES {}(run_id), db_id INTEGER NOT NULL, db_url TEXT, attempt INTEGER NOT NULL, "
-                  "row_count BIGINT NOT NULL, db_bytes BIGINT NOT NULL, checkpoint_id TEXT, min_key JSONB, max_key JSONB, "
+      fmt::format("CREATE TABLE IF NOT EXISTS {} (run_id TEXT NOT NULL REFERENCES {}(run_id), db_id INTEGER NOT NULL, db_url TEXT, "
+                  "attempt INTEGER NOT NULL, row_count BIGINT NOT NULL, db_bytes BIGINT NOT NULL, checkpoint_id TEXT, min_key JSONB, max_key JSONB, "
                   "writer_info JSONB NOT NULL DEFAULT '{{}}', PRIMARY KEY (run_id, db_id))", tables.shards, tables.builds),
-      fmt::format("CREATE TABLE IF NOT EXISTS {} (updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), manifest_ref TEXT NOT NULL, datashard_seq BIGSERIAL)", tables.pointer),
+      fmt::format("CREATE TABLE IF NOT EXISTS {} (updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), manifest_ref TEXT NOT NULL, "
+                  "datashard_seq BIGSERIAL)", tables.pointer),
       fmt::format("CREATE INDEX IF NOT EXISTS {} ON {} (updated_at DESC)", tables.pointer_index, tables.pointer),
   };
   DS_RETURN_IF_ERROR(connection.Run("BEGIN"));
@@ -137,9 +139,10 @@ Status WriteManifest(PostgresConnection& connection, const PostgresTables& table
 }
 
 Result<ManifestRows> ReadManifest(PostgresConnection& connection, const PostgresTables& tables, const std::string& run_id) {
-  DS_ASSIGN_OR_RETURN(const SqlRows build,
-                      connection.Run(fmt::format("SELECT run_id, to_char(created_at AT TIME ZONE 'UTC', {}), num_dbs, s3_prefix, key_col, sharding::text, "
-                                                 "db_path_template, shard_prefix, key_encoding, custom::text FROM {} WHERE run_id = $1", kUtc, tables.builds), {run_id}));
+  const std::string read_build =
+      fmt::format("SELECT run_id, to_char(created_at AT TIME ZONE 'UTC', {}), num_dbs, s3_prefix, key_col, sharding::text, "
+                  "db_path_template, shard_prefix, key_encoding, custom::text FROM {} WHERE run_id = $1", kUtc, tables.builds);
+  DS_ASSIGN_OR_RETURN(const SqlRows build, connection.Run(read_build, {run_id}));
   if (build.size() == 0) return NotFound("there is no manifest of run {} in {}", run_id, tables.builds);
   ManifestRows rows;
   DS_ASSIGN_OR_RETURN(rows.build, BuildAt(build));

@@ -250,7 +250,8 @@ Status Cleaner::RemoveOldRuns() {
 
 Result<std::vector<CleanupAction>> CleanUp(SnapshotPlace& place, ManifestStore& manifests, const CleanupOptions& options, const Outside& outside) {
   if (options.keep_last && *options.keep_last < 0) return InvalidArgument("keep_last is {}; expected 0 or more", *options.keep_last);
-  if (options.older_than && options.older_than->count() < 0) return InvalidArgument("older_than is {} seconds; expected 0 or more", options.older_than->count());
+  if (options.older_than && options.older_than->count() < 0)
+    return InvalidArgument("older_than is {} seconds; expected 0 or more", options.older_than->count());
   if (options.max_retries < 0) return InvalidArgument("max_retries is {}; expected 0 or more", options.max_retries);
   const Result<std::shared_ptr<ObjectStore>> store = place.ToRead();
   if (!store.ok()) return store.error();

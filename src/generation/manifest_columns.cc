@@ -44,7 +44,11 @@ Result<int32_t> SmallOf(int64_t number, std::string_view what) {
 }
 
 Result<ShardMeta> ShardOf(const ShardRow& row) {
-  ShardMeta shard{.db_url = row.db_url, .attempt = row.attempt, .row_count = row.row_count, .db_bytes = row.db_bytes, .checkpoint_id = row.checkpoint_id};
+  ShardMeta shard{.db_url = row.db_url,
+                  .attempt = row.attempt,
+                  .row_count = row.row_count,
+                  .db_bytes = row.db_bytes,
+                  .checkpoint_id = row.checkpoint_id};
   DS_ASSIGN_OR_RETURN(shard.db_id, SmallOf(row.db_id, "db_id"));
   if (row.min_key) {
     DS_ASSIGN_OR_RETURN(shard.min_key, ReadKey(*row.min_key, "min_key"));

@@ -66,7 +66,8 @@ class ValueCheck {
 
 Result<Database> OpenEmpty() {
   sqlite3* opened = nullptr;
-  const int code = sqlite3_open_v2(":memory:", &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX;
+  const int code = sqlite3_open_v2(":memory:", &opened, flags, /*zVfs=*/nullptr);
   Database database(opened);
   if (code != SQLITE_OK) return Internal("SQLite opens no database in memory: {}", sqlite3_errstr(code));
   return database;
@@ -189,7 +190,8 @@ class UntrustedDatabase {
  private:
   static Status CheckHeader(std::string_view bytes) {
     if (bytes.size() < kHeaderBytes || !bytes.starts_with(kMagic)) return Corruption("it is no SQLite file");
-    if (static_cast<int64_t>(bytes.size()) > kFileBytesMax) return Corruption("{} bytes are more than the {} of a manifest", bytes.size(), kFileBytesMax);
+    if (static_cast<int64_t>(bytes.size()) > kFileBytesMax)
+      return Corruption("{} bytes are more than the {} of a manifest", bytes.size(), kFileBytesMax);
     if (bytes[18] != 1 || bytes[19] != 1) return Corruption("it is in write-ahead mode, so that a part of it may be missing");
     // 0: nothing was ever written.
     if (bytes.substr(56, 4) != std::string_view("\0\0\0\1", 4)) return Corruption("its text is not UTF-8");
@@ -216,7 +218,8 @@ class UntrustedDatabase {
 /// Takes values from the left and adds each to the check sum. After an error nothing more is taken.
 class RowReader {
  public:
-  RowReader(UntrustedDatabase& database, sqlite3_stmt* statement, ValueCheck& check) : database_(database), statement_(statement), check_(check) {}
+  RowReader(UntrustedDatabase& database, sqlite3_stmt* statement, const char* table, ValueCheck& check)
+      : database_(database), statement_(statement), table_(table), check_(check) {}
   RowReader& operator>>(int64_t& number) {
     if (!Expect(SQLITE_INTEGER, "an integer")) return *this;
     number = sqlite3_column_int64(statement_, index_);
@@ -247,12 +250,13 @@ class RowReader {
     if (!status_.ok()) return false;
     ++index_;
     if (sqlite3_column_type(statement_, index_) == type) return true;
-    status_ = Corruption("column {} of {} is not {}", sqlite3_column_name(statement_, index_), sqlite3_column_count(statement_) == 9 ? "shards" : "build_meta", what);
+    status_ = Corruption("column {} of {} is not {}", sqlite3_column_name(statement_, index_), table_, what);
     return false;
   }
 
   UntrustedDatabase& database_;
   sqlite3_stmt* statement_;
+  const char* table_;
   ValueCheck& check_;
   int index_ = -1;
   Status status_;
@@ -266,7 +270,7 @@ Result<ManifestRows> ReadRows(UntrustedDatabase& database, ValueCheck& check) {
   DS_ASSIGN_OR_RETURN(const bool has_build, database.Step(build.get()));
   if (!has_build) return Corruption("build_meta has no row");
   BuildRow& b = rows.build;
-  RowReader row(database, build.get(), check);
+  RowReader row(database, build.get(), "build_meta", check);
   row >> b.run_id >> b.created_at >> b.num_dbs >> b.s3_prefix >> b.key_col >> b.sharding >> b.db_path_template >> b.shard_prefix >>
       b.format_version >> b.key_encoding >> b.custom;
   DS_RETURN_IF_ERROR(row.status());
@@ -274,9 +278,10 @@ Result<ManifestRows> ReadRows(UntrustedDatabase& database, ValueCheck& check) {
   for (;;) {
     DS_ASSIGN_OR_RETURN(const bool more, database.Step(shards.get()));
     if (!more) return rows;
-    if (static_cast<int64_t>(rows.shards.size()) >= std::min<int64_t>(b.num_dbs, generation::kNumDbsMax)) return Corruption("there are more than the {} shards of num_dbs", b.num_dbs);
+    if (static_cast<int64_t>(rows.shards.size()) >= std::min<int64_t>(b.num_dbs, generation::kNumDbsMax))
+      return Corruption("there are more than the {} shards of num_dbs", b.num_dbs);
     ShardRow& s = rows.shards.emplace_back();
-    RowReader shard(database, shards.get(), check);
+    RowReader shard(database, shards.get(), "shards", check);
     shard >> s.db_id >> s.db_url >> s.attempt >> s.row_count >> s.db_bytes >> s.min_key >> s.max_key >> s.checkpoint_id >> s.writer_info;
     DS_RETURN_IF_ERROR(shard.status());
   }
@@ -291,7 +296,7 @@ Status CompareCheck(UntrustedDatabase& database, const std::string& expected) {
   if (!has_row) return Corruption("datashard_check has no row");
   ValueCheck unused;
   std::string found;
-  RowReader row(database, read.get(), unused);
+  RowReader row(database, read.get(), "datashard_check", unused);
   row >> found;
   DS_RETURN_IF_ERROR(row.status());
   if (found != expected) return Corruption("its check sum is {}, that of its values {}", found, expected);
@@ -319,7 +324,8 @@ Result<std::string> EncodeManifest(const ShardedManifest& manifest) {
   sqlite3_int64 size = 0;
   const std::unique_ptr<unsigned char, Close> bytes(sqlite3_serialize(database.get(), "main", &size, /*mFlags=*/0));
   if (bytes == nullptr) return Internal("SQLite does not hand out the manifest");
-  if (size > kFileBytesMax) return InvalidArgument("the manifest of run {} has {} bytes; at most {} can be read", manifest.build.run_id, size, kFileBytesMax);
+  if (size > kFileBytesMax)
+    return InvalidArgument("the manifest of run {} has {} bytes; at most {} can be read", manifest.build.run_id, size, kFileBytesMax);
   return std::string(reinterpret_cast<const char*>(bytes.get()), static_cast<size_t>(size));
 }
 

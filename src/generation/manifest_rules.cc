@@ -102,7 +102,8 @@ Status CheckBoundaries(const std::vector<RangeBoundary>& boundaries, const Build
   const CelType type = sharding.cel_columns->front().second;
   for (size_t i = 0; i < boundaries.size(); ++i) {
     const RangeBoundary& boundary = boundaries[i];
-    const CelType own = std::holds_alternative<int64_t>(boundary) ? CelType::kInt : std::holds_alternative<double>(boundary) ? CelType::kDouble : CelType::kString;
+    constexpr CelType kTypes[] = {CelType::kInt, CelType::kDouble, CelType::kString};
+    const CelType own = kTypes[boundary.index()];
     if (own != type) return InvalidArgument("range boundary {} is of type {}, the column 'key' of type {}", i, ToString(own), ToString(type));
     const double* const number = std::get_if<double>(&boundary);
     if (number != nullptr && !std::isfinite(*number)) return InvalidArgument("range boundary {} is not finite", i);

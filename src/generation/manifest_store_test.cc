@@ -217,9 +217,11 @@ TEST(PostgresManifests, TablesOfAnotherWriterAreReadAndWritten) {
     ASSERT_THAT(store->SetCurrent("theirs"), IsOk());
     EXPECT_EQ(PostgresServer::Execute(dsn, "SELECT manifest_ref FROM p ORDER BY updated_at DESC LIMIT 1"), "theirs") << "as another reader orders them";
   }
+  PostgresServer::Execute(dsn, "UPDATE m_builds SET format_version = 5 WHERE run_id = 'ours'");
   PostgresServer::Execute(dsn, "UPDATE m_builds SET sharding = '{}' WHERE run_id = 'theirs'");
   ASSERT_OK_AND_ASSIGN(const auto store, OpenPostgresManifestStore(dsn, {.table_name = "m", .pointer_table_name = "p"}));
   EXPECT_THAT(store->LoadManifest("theirs"), HasKind(ErrorKind::kCorruption));
+  EXPECT_THAT(store->LoadManifest("ours"), HasKind(ErrorKind::kUnsupported));
 }
 
 TEST(PostgresManifests, AConnectionThatBreaksIsMadeAnew) {

@@ -96,6 +96,18 @@ TEST(Manifest, ItsTextsAreThoseOfTheFormatsPage) {
   EXPECT_EQ(Column(bytes, "SELECT writer_info FROM shards LIMIT 1"), R"({"attempt":0,"duration_ms":0,"stage_id":null,"task_attempt_id":null})" "\n");
 }
 
+TEST(Manifest, TheExampleOfTheFormatsPageHasItsCheckSum) {
+  ShardedManifest manifest;
+  manifest.build = {.run_id = "0f3c", .created_at = ReadUtcText("2026-11-21T07:38:13.884350Z").value(), .num_dbs = 2, .s3_prefix = "s3://b/p",
+                    .key_encoding = KeyEncoding::kRaw};
+  manifest.shards = {{.db_id = 1, .db_url = "s3://b/p/shards/run_id=0f3c/db=00001/attempt=00", .row_count = 2, .db_bytes = 8192,
+                      .min_key = Key(KeyView::Bytes("abc")), .max_key = Key(KeyView::Bytes(std::string_view("\xff\0", 2))),
+                      .checkpoint_id = "9f86d081884c7d659a2feaa0c55ad015", .objects = {{"shard.db", 8192, 0x0123456789abcdef}}}};
+  ASSERT_OK_AND_ASSIGN(const std::string bytes, EncodeManifest(manifest));
+  EXPECT_EQ(Column(bytes, "SELECT crc32 FROM datashard_check"), "d4c94cf5\n");
+  EXPECT_EQ(bytes.size(), 16'384u);
+}
+
 TEST(Manifest, FurtherColumnsTablesAndOtherSpellingsOfAnotherWriterAreRead) {
   const ShardedManifest manifest = SmallManifest();
   const std::string bytes = Foreign(manifest,

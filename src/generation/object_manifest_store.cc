@@ -16,6 +16,8 @@ constexpr int kStoreTriesMax = 4;
 constexpr std::chrono::microseconds kPauseMax{100'000};
 constexpr std::string_view kManifests = "manifests/";
 
+Error MayBeCurrent(const std::string& ref, std::string_view why) { return CommitUnknown("{} may have become current: {}", ref, why); }
+
 class ObjectManifestStore final : public ManifestStore {
  public:
   ObjectManifestStore(std::shared_ptr<SnapshotPlace> place, ManifestNames names, const Outside& outside)
@@ -93,14 +95,15 @@ Status ObjectManifestStore::SetCurrent(const std::string& ref, const CurrentGuar
   std::vector<Bytes> sent;  // whose answers were lost
   for (int attempt = 0; attempt < kTriesMax; ++attempt) {
     Result<Seen> seen = LookAtPointer(*store, guard);
-    if (!seen.ok()) return sent.empty() ? Status(seen.error()) : Status(CommitUnknown("{} may have become current: {}", ref, seen.error().message()));
+    if (!seen.ok()) return sent.empty() ? seen.error() : MayBeCurrent(ref, seen.error().message());
     if (std::ranges::count(sent, seen->raw.body) > 0 && store->durable_when_visible()) return {};
     if (guard) {
       std::optional<ManifestRef> current;
       if (seen->pointer) {
         DS_ASSIGN_OR_RETURN(current, RefOf(*seen->pointer));
       }
-      DS_RETURN_IF_ERROR(guard(current));
+      const Status allowed = guard(current);
+      if (!allowed.ok()) return sent.empty() ? allowed : Status(MayBeCurrent(ref, allowed.error().message()));
     }
     UtcTime now = outside_.clock.Now();
     // No two pointers that follow each other are equal, whatever the clocks say: an old tag never fits a new one.
@@ -110,10 +113,10 @@ Status ObjectManifestStore::SetCurrent(const std::string& ref, const CurrentGuar
     if (replaced.ok()) return {};
     if (replaced.kind() == ErrorKind::kCommitUnknown) sent.push_back(body);
     if (replaced.kind() != ErrorKind::kCommitUnknown && replaced.kind() != ErrorKind::kConflict)
-      return sent.empty() ? replaced : Status(CommitUnknown("{} may have become current: {}", ref, replaced.error().message()));
+      return sent.empty() ? replaced : Status(MayBeCurrent(ref, replaced.error().message()));
     Pause(attempt);
   }
-  if (!sent.empty()) return CommitUnknown("{} may have become current: of {} tries to replace {} the answers were lost", ref, sent.size(), UrlOf(names_.current));
+  if (!sent.empty()) return MayBeCurrent(ref, "too many answers were lost");
   return Unavailable("{} was replaced by others {} times while {} was to become current; try again", UrlOf(names_.current), kTriesMax, ref);
 }
 
@@ -125,14 +128,16 @@ Result<ObjectManifestStore::Seen> ObjectManifestStore::LookAtPointer(ObjectStore
   Result<Pointer> pointer = ReadPointer(raw->body);
   if (pointer.ok()) return Seen{.raw = std::move(raw).value(), .pointer = std::move(pointer).value()};
   if (guard) return std::move(pointer).error().In(UrlOf(names_.current));
-  outside_.log.Write(LogLevel::kWarning, fmt::format("{} is replaced although it cannot be read: {}", UrlOf(names_.current), pointer.error().message()));
+  outside_.log.Write(LogLevel::kWarning, fmt::format("{} is replaced although it cannot be read: {}", UrlOf(names_.current),
+                                                     pointer.error().message()));
   return Seen{.raw = std::move(raw).value(), .pointer = std::nullopt};
 }
 
 Status ObjectManifestStore::ReplacePointer(ObjectStore& store, ByteView body, const std::string& tag) const {
   const Status replaced = store.ReplaceIf(names_.current, body, tag);
   if (replaced.ok() || replaced.kind() != ErrorKind::kUnsupported) return replaced;
-  outside_.log.Write(LogLevel::kWarning, fmt::format("{} is replaced without comparing, so that publishers must take turns: {}", UrlOf(names_.current), replaced.error().message()));
+  outside_.log.Write(LogLevel::kWarning, fmt::format("{} is replaced without comparing, so that publishers must take turns: {}",
+                                                     UrlOf(names_.current), replaced.error().message()));
   return store.Replace(names_.current, body);
 }
 

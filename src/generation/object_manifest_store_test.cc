@@ -228,6 +228,26 @@ TEST_F(ObjectManifests, WhatCannotBeSettledIsToldAsUnknown) {
   EXPECT_TRUE(faulty->all_fired());
 }
 
+TEST_F(ObjectManifests, ARefusalAfterALostAnswerLeavesItOpen) {
+  ASSERT_THAT(Publish(*store_, "r1"), IsOk());
+  const std::string first = store_->ListManifests(1).value()[0].ref;
+  auto faulty = std::make_shared<FaultyStore>(objects_);
+  const std::unique_ptr<ManifestStore> publisher = StoreOn(faulty, here_.outside);
+  ASSERT_OK_AND_ASSIGN(const std::string second, publisher->Store(SmallManifest("r2")));
+  bool rolled_back = false;
+  faulty->SetPlan({.faults = {{.op = StoreOp::kReplaceIf, .effect = Effect::kApplied}}, .before_call = [&] {
+    // Behind the replacement whose answer is lost.
+    if (rolled_back || faulty->calls().empty() || faulty->calls().back().op != StoreOp::kReplaceIf) return;
+    rolled_back = true;
+    ASSERT_THAT(store_->SetCurrent(first), IsOk());
+  }});
+  int asked = 0;
+  const Status set = publisher->SetCurrent(second, [&](const auto&) { return ++asked == 1 ? Status() : Status(Error(ErrorKind::kConflict, "no more")); });
+  EXPECT_THAT(set, HasKind(ErrorKind::kCommitUnknown)) << "it was current for a moment";
+  EXPECT_TRUE(rolled_back && faulty->all_fired());
+  EXPECT_EQ(asked, 2);
+}
+
 TEST_F(ObjectManifests, AStoreThatCannotCompareIsWrittenToWithout) {
   class CannotCompare final : public sim::ForwardingStore {
    public:

@@ -57,7 +57,8 @@ class ObjectRunRegistry final : public RunRegistry {
 
 }  // namespace
 
-Result<std::unique_ptr<RunRegistry>> NewObjectRunRegistry(std::shared_ptr<SnapshotPlace> place, std::string registry_prefix, const Outside& outside) {
+Result<std::unique_ptr<RunRegistry>> NewObjectRunRegistry(std::shared_ptr<SnapshotPlace> place,
+                                                          std::string registry_prefix, const Outside& outside) {
   DS_RETURN_IF_ERROR(CheckKey(registry_prefix));
   return std::unique_ptr<RunRegistry>(std::make_unique<ObjectRunRegistry>(std::move(place), std::move(registry_prefix), outside));
 }

@@ -14,7 +14,8 @@
 namespace datashard::generation {
 
 /// `outside` is borrowed. Errors: kInvalidArgument: a `run_registry_prefix` that is no name.
-Result<std::unique_ptr<RunRegistry>> NewObjectRunRegistry(std::shared_ptr<SnapshotPlace> place, std::string run_registry_prefix, const Outside& outside);
+Result<std::unique_ptr<RunRegistry>> NewObjectRunRegistry(std::shared_ptr<SnapshotPlace> place,
+                                                          std::string run_registry_prefix, const Outside& outside);
 
 /// The run whose record has this key, in any registry: "runs/<time>_run_id=<run id>_<32 hex digits>/run.yaml". None for other objects.
 std::optional<std::string> RunOfRecordKey(std::string_view key);

@@ -43,7 +43,8 @@ Result<int64_t> SqlRows::IntegerAt(int row, int column) const {
   DS_ASSIGN_OR_RETURN(const std::string text, TextAt(row, column));
   int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return Corruption("column {} is '{}', which is no integer", PQfname(result_.get(), column), text);
+  if (error != std::errc() || end != text.data() + text.size())
+    return Corruption("column {} is '{}', which is no integer", PQfname(result_.get(), column), text);
   return number;
 }
 
@@ -84,7 +85,8 @@ Result<SqlRows> PostgresConnection::Run(const std::string& sql, const std::vecto
     if (parameter && parameter->find('\0') != std::string::npos) return InvalidArgument("PostgreSQL holds no text with a NUL character");
     values.push_back(parameter ? parameter->c_str() : nullptr);
   }
-  PGresult* const result = PQexecParams(connection_, sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr, /*resultFormat=*/0);
+  PGresult* const result = PQexecParams(connection_, sql.c_str(), static_cast<int>(values.size()), /*paramTypes=*/nullptr, values.data(),
+                                        /*paramLengths=*/nullptr, /*paramFormats=*/nullptr, /*resultFormat=*/0);
   SqlRows rows(result);
   const ExecStatusType status = PQresultStatus(result);
   if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) return rows;

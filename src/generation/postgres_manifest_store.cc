@@ -20,7 +20,7 @@ constexpr const char* kUtc = R"('YYYY-MM-DD"T"HH24:MI:SS.US"Z"')";
 
 /// A row of the pointer's table.
 struct PointerRow {
-  std::optional<int64_t> number;  ///< of datashard_seq
+  std::optional<int64_t> number;  ///< of seq
   std::string updated_at;
   ManifestRef ref;
   bool IsSameRow(const PointerRow& other) const { return number == other.number && updated_at == other.updated_at && ref.ref == other.ref.ref; }
@@ -88,11 +88,11 @@ Result<std::string> PostgresManifestStore::Store(const ShardedManifest& manifest
 }
 
 Result<std::optional<PointerRow>> PostgresManifestStore::Last(PostgresConnection& connection) const {
-  DS_ASSIGN_OR_RETURN(const SqlRows rows,
-                      connection.Run(fmt::format("SELECT p.manifest_ref, to_char(p.updated_at AT TIME ZONE 'UTC', {0}), "
-                                                 "to_char(b.created_at AT TIME ZONE 'UTC', {0}), {1} FROM {2} p LEFT JOIN {3} b ON b.run_id = p.manifest_ref "
-                                                 "ORDER BY p.{4} LIMIT 1", kUtc, tables_.has_sequence ? "p.datashard_seq" : "NULL", tables_.pointer,
-                                                 tables_.builds, tables_.newest_first())));
+  const std::string read_last =
+      fmt::format("SELECT p.manifest_ref, to_char(p.updated_at AT TIME ZONE 'UTC', {0}), to_char(b.created_at AT TIME ZONE 'UTC', {0}), {1} "
+                  "FROM {2} p LEFT JOIN {3} b ON b.run_id = p.manifest_ref ORDER BY p.{4} LIMIT 1",
+                  kUtc, tables_.has_sequence ? "p.seq" : "NULL", tables_.pointer, tables_.builds, tables_.newest_first());
+  DS_ASSIGN_OR_RETURN(const SqlRows rows, connection.Run(read_last));
   if (rows.size() == 0) return std::optional<PointerRow>();
   PointerRow row;
   DS_ASSIGN_OR_RETURN(row.ref.ref, rows.TextAt(0, 0));
@@ -106,7 +106,8 @@ Result<std::optional<PointerRow>> PostgresManifestStore::Last(PostgresConnection
 }
 
 /// Appends, if the last row is still `expected`; the number of the row, 0 without numbers. Errors: kConflict: it is another one.
-Result<int64_t> PostgresManifestStore::Append(PostgresConnection& connection, const std::string& ref, const std::optional<PointerRow>& expected) const {
+Result<int64_t> PostgresManifestStore::Append(PostgresConnection& connection, const std::string& ref,
+                                              const std::optional<PointerRow>& expected) const {
   DS_RETURN_IF_ERROR(connection.Run("BEGIN"));
   // Held to the end: rows are visible in the order of their numbers, and other writers' plain inserts wait too.
   DS_RETURN_IF_ERROR(connection.Run(fmt::format("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", tables_.pointer)));
@@ -118,7 +119,7 @@ Result<int64_t> PostgresManifestStore::Append(PostgresConnection& connection, co
   DS_ASSIGN_OR_RETURN(const SqlRows added,
                       connection.Run(fmt::format("INSERT INTO {0} (manifest_ref, updated_at) VALUES ($1, GREATEST(clock_timestamp(), "
                                                  "(SELECT max(updated_at) FROM {0}) + interval '1 microsecond')) RETURNING {1}",
-                                                 tables_.pointer, tables_.has_sequence ? "datashard_seq" : "0"), {ref}));
+                                                 tables_.pointer, tables_.has_sequence ? "seq" : "0"), {ref}));
   return added.IntegerAt(0, 0);
 }
 
@@ -126,7 +127,8 @@ Result<bool> PostgresManifestStore::HasRow(PostgresConnection& connection, int64
   DS_RETURN_IF_ERROR(connection.Run("BEGIN"));
   // Waits for the end of the transaction whose answer was lost.
   DS_RETURN_IF_ERROR(connection.Run(fmt::format("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", tables_.pointer)));
-  DS_ASSIGN_OR_RETURN(const SqlRows rows, connection.Run(fmt::format("SELECT 1 FROM {} WHERE datashard_seq = $1::bigint", tables_.pointer), {std::to_string(number)}));
+  const std::string find = fmt::format("SELECT 1 FROM {} WHERE seq = $1::bigint", tables_.pointer);
+  DS_ASSIGN_OR_RETURN(const SqlRows rows, connection.Run(find, {std::to_string(number)}));
   return rows.size() > 0;
 }
 
@@ -171,10 +173,10 @@ Result<ShardedManifest> PostgresManifestStore::LoadManifest(const std::string& r
 }
 
 Result<std::vector<ManifestRef>> PostgresManifestStore::ListManifests(int64_t limit) {
-  DS_ASSIGN_OR_RETURN(const SqlRows rows, With([&](PostgresConnection& connection) {
-                        return connection.Run(fmt::format("SELECT run_id, to_char(created_at AT TIME ZONE 'UTC', {}) FROM {} ORDER BY created_at DESC, run_id DESC LIMIT $1::bigint",
-                                                          kUtc, tables_.builds), {std::to_string(std::max<int64_t>(limit, 0))});
-                      }));
+  const std::string list = fmt::format("SELECT run_id, to_char(created_at AT TIME ZONE 'UTC', {}) FROM {} ORDER BY created_at DESC, run_id DESC "
+                                       "LIMIT $1::bigint", kUtc, tables_.builds);
+  const std::string count = std::to_string(std::max<int64_t>(limit, 0));
+  DS_ASSIGN_OR_RETURN(const SqlRows rows, With([&](PostgresConnection& connection) { return connection.Run(list, {count}); }));
   std::vector<ManifestRef> refs;
   for (int i = 0; i < rows.size(); ++i) {
     DS_ASSIGN_OR_RETURN(const std::string run_id, rows.TextAt(i, 0));

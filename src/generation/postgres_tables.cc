@@ -19,7 +19,8 @@ Status CheckName(std::string_view name, std::string_view what) {
   const size_t dot = name.find('.');
   const bool plain = dot == std::string_view::npos ? is_plain(name) : is_plain(name.substr(0, dot)) && is_plain(name.substr(dot + 1));
   if (plain) return {};
-  return InvalidArgument("{} is '{}'; expected letters, digits and '_', at most {} of them, with or without a schema before a '.'", what, name, kNameMax);
+  return InvalidArgument("{} is '{}'; expected letters, digits and '_', at most {} of them, with or without a schema before a '.'", what,
+                         name, kNameMax);
 }
 
 Json Nullable(const std::optional<std::string>& json_text) {
@@ -53,6 +54,7 @@ Result<BuildRow> BuildAt(const SqlRows& rows) {
   DS_ASSIGN_OR_RETURN(build.shard_prefix, rows.TextAt(0, 7));
   DS_ASSIGN_OR_RETURN(build.key_encoding, rows.TextAt(0, 8));
   build.custom = rows.At(0, 9).value_or("{}");
+  DS_ASSIGN_OR_RETURN(build.format_version, rows.IntegerAt(0, 10));
   return build;
 }
 
@@ -75,11 +77,12 @@ Status MakeTables(PostgresConnection& connection, const PostgresTables& tables) 
       fmt::format("CREATE TABLE IF NOT EXISTS {} (run_id TEXT PRIMARY KEY, created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), num_dbs INTEGER NOT NULL, "
                   "s3_prefix TEXT NOT NULL, key_col TEXT NOT NULL DEFAULT '_key', db_path_template TEXT NOT NULL DEFAULT 'db={{db_id:05d}}', "
                   "shard_prefix TEXT NOT NULL DEFAULT 'shards', key_encoding TEXT NOT NULL DEFAULT 'u64be', sharding JSONB NOT NULL, "
-                  "custom JSONB NOT NULL DEFAULT '{{}}')", tables.builds),
-      fmt::format("CREATE TABLE IF NOT EXISTS {} (run_id TEXT NOT NULL REFERENCES {}(run_id), db_id INTEGER NOT NULL, db_url TEXT, attempt INTEGER NOT NULL, "
-                  "row_count BIGINT NOT NULL, db_bytes BIGINT NOT NULL, checkpoint_id TEXT, min_key JSONB, max_key JSONB, "
+                  "custom JSONB NOT NULL DEFAULT '{{}}', format_version INTEGER NOT NULL DEFAULT 4)", tables.builds),
+      fmt::format("CREATE TABLE IF NOT EXISTS {} (run_id TEXT NOT NULL REFERENCES {}(run_id), db_id INTEGER NOT NULL, db_url TEXT, "
+                  "attempt INTEGER NOT NULL, row_count BIGINT NOT NULL, db_bytes BIGINT NOT NULL, checkpoint_id TEXT, min_key JSONB, max_key JSONB, "
                   "writer_info JSONB NOT NULL DEFAULT '{{}}', PRIMARY KEY (run_id, db_id))", tables.shards, tables.builds),
-      fmt::format("CREATE TABLE IF NOT EXISTS {} (updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), manifest_ref TEXT NOT NULL, datashard_seq BIGSERIAL)", tables.pointer),
+      fmt::format("CREATE TABLE IF NOT EXISTS {} (updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), manifest_ref TEXT NOT NULL, "
+                  "seq BIGSERIAL)", tables.pointer),
       fmt::format("CREATE INDEX IF NOT EXISTS {} ON {} (updated_at DESC)", tables.pointer_index, tables.pointer),
   };
   DS_RETURN_IF_ERROR(connection.Run("BEGIN"));
@@ -89,11 +92,18 @@ Status MakeTables(PostgresConnection& connection, const PostgresTables& tables) 
   return connection.Commit();
 }
 
-Result<bool> HasSequence(PostgresConnection& connection, const PostgresTables& tables) {
-  const Result<SqlRows> found = connection.Run(fmt::format("SELECT datashard_seq FROM {} LIMIT 0", tables.pointer));
+Result<bool> HasColumn(PostgresConnection& connection, const std::string& table, const char* column) {
+  const Result<SqlRows> found = connection.Run(fmt::format("SELECT {} FROM {} LIMIT 0", column, table));
   if (!found.ok() && found.kind() == ErrorKind::kNotFound) return false;
   if (!found.ok()) return found.error();
   return true;
+}
+
+/// Another's table may lack a column of ours, and its owner may refuse it.
+Result<bool> EnsureColumn(PostgresConnection& connection, const std::string& table, const char* column, const char* type, bool ensure) {
+  DS_ASSIGN_OR_RETURN(const bool there, HasColumn(connection, table, column));
+  if (there || !ensure) return there;
+  return connection.Run(fmt::format("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} {}", table, column, type)).ok();
 }
 
 }  // namespace
@@ -109,10 +119,8 @@ Result<PostgresTables> TablesOf(const PostgresManifestOptions& options) {
 
 Status EnsureTables(PostgresConnection& connection, PostgresTables& tables, bool ensure) {
   if (ensure) DS_RETURN_IF_ERROR(MakeTables(connection, tables));
-  DS_ASSIGN_OR_RETURN(tables.has_sequence, HasSequence(connection, tables));
-  if (tables.has_sequence || !ensure) return {};
-  // Another's table: its owner may refuse, and then time alone orders the pointers.
-  if (connection.Run(fmt::format("ALTER TABLE {} ADD COLUMN IF NOT EXISTS datashard_seq BIGSERIAL", tables.pointer)).ok()) tables.has_sequence = true;
+  DS_ASSIGN_OR_RETURN(tables.has_sequence, EnsureColumn(connection, tables.pointer, "seq", "BIGSERIAL", ensure));
+  DS_ASSIGN_OR_RETURN(tables.has_version, EnsureColumn(connection, tables.builds, "format_version", "INTEGER NOT NULL DEFAULT 4", ensure));
   return {};
 }
 
@@ -137,9 +145,11 @@ Status WriteManifest(PostgresConnection& connection, const PostgresTables& table
 }
 
 Result<ManifestRows> ReadManifest(PostgresConnection& connection, const PostgresTables& tables, const std::string& run_id) {
-  DS_ASSIGN_OR_RETURN(const SqlRows build,
-                      connection.Run(fmt::format("SELECT run_id, to_char(created_at AT TIME ZONE 'UTC', {}), num_dbs, s3_prefix, key_col, sharding::text, "
-                                                 "db_path_template, shard_prefix, key_encoding, custom::text FROM {} WHERE run_id = $1", kUtc, tables.builds), {run_id}));
+  const std::string read_build =
+      fmt::format("SELECT run_id, to_char(created_at AT TIME ZONE 'UTC', {}), num_dbs, s3_prefix, key_col, sharding::text, "
+                  "db_path_template, shard_prefix, key_encoding, custom::text, {} FROM {} WHERE run_id = $1", kUtc,
+                  tables.has_version ? "format_version" : "4", tables.builds);
+  DS_ASSIGN_OR_RETURN(const SqlRows build, connection.Run(read_build, {run_id}));
   if (build.size() == 0) return NotFound("there is no manifest of run {} in {}", run_id, tables.builds);
   ManifestRows rows;
   DS_ASSIGN_OR_RETURN(rows.build, BuildAt(build));

@@ -12,10 +12,11 @@ namespace datashard::generation {
 
 struct PostgresTables {
   std::string builds, shards, pointer, pointer_index;
-  /// Does the pointer's table have our column datashard_seq? Its numbers tell which row is the last one; without, only updated_at does.
+  /// Does the pointer's table have our column seq? Its numbers tell which row is the last one; without, only updated_at does.
   bool has_sequence = false;
+  bool has_version = false;  ///< the same of format_version in the table of builds; without, it is 4
 
-  std::string newest_first() const { return has_sequence ? "datashard_seq DESC" : "updated_at DESC"; }
+  std::string newest_first() const { return has_sequence ? "seq DESC" : "updated_at DESC"; }
 };
 
 /// Errors: kInvalidArgument: what is no plain name, with or without a schema's.

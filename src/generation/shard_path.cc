@@ -39,7 +39,8 @@ Result<std::string> FormatDbPath(std::string_view db_path_template, int32_t db_i
       i += 2;
     } else if (rest.starts_with(kField)) {
       const size_t end = rest.find('}');
-      const std::optional<std::string> number = end == std::string_view::npos ? std::nullopt : Formatted(rest.substr(kField.size(), end - kField.size()), db_id);
+      if (end == std::string_view::npos) return refused();
+      const std::optional<std::string> number = Formatted(rest.substr(kField.size(), end - kField.size()), db_id);
       if (!number) return refused();
       path += *number;
       has_field = true;

@@ -91,6 +91,15 @@ s3::S3StoreSettings::Exclusive ExclusiveOf(s3::ConditionalWrites writes) {
   return s3::S3StoreSettings::Exclusive::kProbe;
 }
 
+// By the last part of the key, as every writer of such snapshots stores them.
+std::string_view ContentTypeOf(std::string_view key) {
+  const std::string_view name = key.substr(key.rfind('/') + 1);
+  if (name.starts_with("_CURRENT")) return "application/json";
+  if (name == "manifest" || name == "shard.db") return "application/x-sqlite3";
+  if (name == "run.yaml") return "application/x-yaml";
+  return s3::BytesOfAnyKind(key);
+}
+
 }  // namespace
 
 Result<BucketAccess> BucketAccessOf(const std::string& url, const SnapshotS3Options& given, const Environment& environment, Log& log) {
@@ -121,7 +130,8 @@ Result<std::shared_ptr<ObjectStore>> OpenBucket(const BucketAccess& access, cons
   const s3::S3Settings& settings = access.settings;
   DS_ASSIGN_OR_RETURN(std::shared_ptr<ObjectStore> store,
                       s3::OpenS3Store({.place = settings.place, .prefix = settings.prefix,
-                                       .exclusive = ExclusiveOf(settings.conditional_writes), .retry = access.retry},
+                                       .exclusive = ExclusiveOf(settings.conditional_writes), .retry = access.retry,
+                                       .content_type_of = ContentTypeOf},
                                       http, s3::CredentialsFor(settings, environment, *http, outside), outside));
   return store;
 }

@@ -22,9 +22,9 @@ int64_t NumberIn(std::string_view text) {
 
 Error Absent(const std::string& uri) { return NotFound("{} does not exist", uri); }
 
-Call PutCall(const PutObject& object) {
+Call PutCall(const PutObject& object, std::string_view content_type) {
   Call call{.operation = Operation::kPut, .key = object.key, .body = object.body, .body_sha256 = Sha256(object.body)};
-  call.headers = {{"content-type", "application/octet-stream"}, {std::string(kChecksumHeader), Base64(call.body_sha256)}};
+  call.headers = {{"content-type", std::string(content_type)}, {std::string(kChecksumHeader), Base64(call.body_sha256)}};
   if (!object.token.empty()) call.headers.push_back({std::string(kTokenHeader), object.token});
   if (object.if_absent) call.headers.push_back({"if-none-match", "*"});
   if (!object.if_match.empty()) call.headers.push_back({"if-match", object.if_match});
@@ -90,7 +90,7 @@ Status WhoseIsIt(S3Client& client, std::string_view key, const std::string& toke
 
 std::vector<Result<std::string>> S3Client::PutAll(std::span<const PutObject> objects) {
   std::vector<Call> calls;
-  for (const PutObject& object : objects) calls.push_back(PutCall(object));
+  for (const PutObject& object : objects) calls.push_back(PutCall(object, ContentType(object.key)));
   std::vector<Result<Answer>> answers = exchange_.SendAll(calls);
   std::vector<Result<std::string>> etags;
   for (size_t i = 0; i < objects.size(); ++i) etags.push_back(Settle(objects[i], std::move(answers[i])));

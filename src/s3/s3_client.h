@@ -37,11 +37,16 @@ struct PutObject {
   bool is_replaced_by_others = false;
 };
 
+/// What an object of this key is, as its header "content-type" says to others.
+using ContentTypeOf = std::string_view (*)(std::string_view key);
+inline std::string_view BytesOfAnyKind(std::string_view /*key*/) { return "application/octet-stream"; }
+
 /// Callable from several threads. Errors of all: ErrorOf in answer.h, kUnavailable (no answer within the budget).
 class S3Client {
  public:
-  S3Client(Place place, RetrySettings retry, HttpClient& http, CredentialsProvider& credentials, const Outside& outside)
-      : exchange_(std::move(place), std::move(retry), http, credentials, outside) {}
+  S3Client(Place place, RetrySettings retry, HttpClient& http, CredentialsProvider& credentials, const Outside& outside,
+           ContentTypeOf content_type_of = BytesOfAnyKind)
+      : exchange_(std::move(place), std::move(retry), http, credentials, outside), content_type_of_(content_type_of) {}
 
   std::string UriOf(std::string_view key) const { return exchange_.UriOf(key); }
   const Place& place() const { return exchange_.place(); }
@@ -81,11 +86,13 @@ class S3Client {
   Result<Instant> ServerTime();
 
   Exchange& exchange() { return exchange_; }
+  std::string_view ContentType(std::string_view key) const { return content_type_of_(key); }
 
  private:
   Result<GotObject> Whole(const Call& call, Result<Answer> answered);
   Result<std::string> Settle(const PutObject& object, Result<Answer> answer);
   Exchange exchange_;
+  const ContentTypeOf content_type_of_;
 };
 
 /// Compares the token of what is at `key` with `token`: ok: it is ours; kAlreadyExists: another's; kCommitUnknown: nobody can tell.

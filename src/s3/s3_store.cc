@@ -109,7 +109,7 @@ class S3Store final : public ObjectStore {
   S3Store(S3StoreSettings settings, std::shared_ptr<HttpClient> http, std::shared_ptr<CredentialsProvider> credentials, const Outside& outside)
       : http_(std::move(http)), credentials_(std::move(credentials)), prefix_(settings.prefix.empty() ? "" : settings.prefix + "/"),
         root_uri_(fmt::format("s3://{}{}{}", settings.place.bucket, prefix_.empty() ? "" : "/", settings.prefix)),
-        client_(settings.place, settings.retry, *http_, *credentials_, outside),
+        client_(settings.place, settings.retry, *http_, *credentials_, outside, settings.content_type_of),
         exclusive_(client_, FullKey(kProbeName), settings.exclusive) {}
 
   const std::string& root_uri() const override { return root_uri_; }

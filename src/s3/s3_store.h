@@ -8,6 +8,7 @@
 #include "http/http_client.h"
 #include "s3/credentials.h"
 #include "s3/exchange.h"
+#include "s3/s3_client.h"
 #include "storage/object_store.h"
 
 namespace datashard::s3 {
@@ -24,6 +25,7 @@ struct S3StoreSettings {
   };
   Exclusive exclusive = Exclusive::kProbe;
   RetrySettings retry;
+  ContentTypeOf content_type_of = BytesOfAnyKind;
 };
 
 /// No request is made here. Costs in requests: Get, GetRange, Head, Replace, DropBody, Delete, PutIfAbsent, Publish, StillNamed,

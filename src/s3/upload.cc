@@ -12,7 +12,7 @@ constexpr int kCompleteAttempts = 4;
 Result<std::unique_ptr<Upload>> Upload::Begin(S3Client& client, std::string key, bool if_absent) {
   const std::string token = client.NewToken();
   Call call{.operation = Operation::kUploadBegin, .key = key, .query = {{"uploads", ""}}};
-  call.headers = {{"content-type", "application/octet-stream"}, {"x-amz-meta-datashard-put", token}};
+  call.headers = {{"content-type", std::string(client.ContentType(key))}, {"x-amz-meta-datashard-put", token}};
   Result<Answer> answer = client.exchange().Send(call);
   if (!answer.ok()) return Repeatable(std::move(answer).error());
   if (!answer->success()) return ErrorOf(Operation::kUploadBegin, client.UriOf(key), *answer);

@@ -138,7 +138,7 @@ class World {
     ASSERT_THAT(changed, IsOk());
     ASSERT_EQ(reader->manifest()->build.run_id, current_run_);
     refreshed += *changed ? 1 : 0;
-    if (before != current_run_) ASSERT_TRUE(*changed);
+    ASSERT_EQ(*changed, before != current_run_);
   }
 
   std::unique_ptr<ShardedWriter> Start(Process& process, const std::string& run) {

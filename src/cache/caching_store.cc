@@ -20,6 +20,8 @@ class Caching final : public ObjectStore {
   std::unique_ptr<WriteGroup> NewWriteGroup() override { return base_->NewWriteGroup(); }
   Status PutIfAbsent(std::string_view key, ByteView body) override { return base_->PutIfAbsent(key, body); }
   Status Replace(std::string_view key, ByteView body) override { return base_->Replace(key, body); }
+  Result<TaggedBody> GetTagged(std::string_view key) override { return base_->GetTagged(key); }
+  Status ReplaceIf(std::string_view key, ByteView body, std::string_view tag) override { return base_->ReplaceIf(key, body, tag); }
   Status ReplaceHint(std::string_view key, ByteView body) override { return base_->ReplaceHint(key, body); }
   Status DropBody(std::string_view key, ByteView tombstone) override { return base_->DropBody(key, tombstone); }
 

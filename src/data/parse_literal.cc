@@ -3,8 +3,8 @@
 #include <cmath>
 #include <string>
 
+#include "base/base64.h"
 #include "base/error.h"
-#include "data/base64.h"
 #include "data/cast_column.h"
 #include "data/iso_time.h"
 #include "datashard/rows.h"
@@ -76,7 +76,7 @@ std::optional<Literal> Parse(std::string_view text, const Type& type) {
       return Then(data::ParseUuid(text), [](const auto& bytes) { return Literal(UuidValue{bytes}); });
     case TypeKind::kFixed:
     case TypeKind::kBinary:
-      return Then(data::ParseBase64(text), [](const std::string& bytes) { return Literal(BinaryValue{bytes}); });
+      return Then(ParseBase64(text), [](const std::string& bytes) { return Literal(BinaryValue{bytes}); });
     default: return std::nullopt;
   }
 }

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "data/arrow_support.h"
-#include "data/base64.h"
 #include "data/data_file.h"
 #include "data/iso_time.h"
 #include "data/row_source.h"

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "data/base64.h"
+#include "base/base64.h"
 #include "data/data_test_support.h"
 #include "data/iso_time.h"
 #include "datashard/rows.h"

@@ -2,10 +2,10 @@
 
 #include <arrow/api.h>
 
+#include "base/base64.h"
 #include "base/error.h"
 #include "data/arrow_support.h"
 #include "data/arrow_types.h"
-#include "data/base64.h"
 #include "data/cast_column.h"
 #include "data/iso_time.h"
 

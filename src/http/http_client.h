@@ -1,5 +1,5 @@
 // HTTP requests over kept connections, several at a time. No redirect is followed, nothing is retried: who calls knows which
-// request may be repeated. Certificates are always verified.
+// request may be repeated. Certificates are verified.
 #pragma once
 
 #include <chrono>
@@ -69,6 +69,7 @@ class HttpClient {
 
 struct HttpSettings {
   std::string ca_file;                  ///< certificates to trust, PEM; empty: the system's
+  bool verify_server = true;            ///< false: a server with any certificate is believed, where a user says so
   std::string user_agent = "datashard";
   int kept_connections_max = 32;        ///< per caller at the same time
 };

@@ -47,8 +47,8 @@ Transfer::Transfer(const HttpRequest& request, const HttpSettings& settings) : r
   Curl().easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   Curl().easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
   Curl().easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-  Curl().easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-  Curl().easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+  Curl().easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, settings.verify_server ? 1L : 0L);
+  Curl().easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, settings.verify_server ? 2L : 0L);
   Curl().easy_setopt(easy, CURLOPT_USERAGENT, settings.user_agent.c_str());
   Curl().easy_setopt(easy, CURLOPT_ERRORBUFFER, error_text_);
   Curl().easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &OpenSocket);

@@ -87,6 +87,7 @@ Result<HttpRequest> Exchange::Sign(const Call& call, const std::string& body_sha
 
   HttpRequest request{.method = signing.method, .headers = signing.headers, .body = call.body};
   request.url = fmt::format("{}://{}{}{}{}", scheme, host, signing.path, signing.query.empty() ? "" : "?", signing.query);
+  request.connect_timeout = retry_.connect_timeout;
   request.timeout = retry_.attempt_timeout;
   request.timeout += std::chrono::seconds((static_cast<int64_t>(call.body.size()) + call.answer_bytes_hint) / kMiB);
   request.body_bytes_max = call.answer_bytes_max > 0 ? call.answer_bytes_max : kXmlBytesMax;

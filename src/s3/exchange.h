@@ -31,6 +31,7 @@ struct RetrySettings {
   int attempts_max = 12;
   std::chrono::milliseconds delay_first{50};  ///< before attempt n: uniform in 0 … min(delay_max, delay_first * 2^(n-2))
   std::chrono::milliseconds delay_max{5'000};
+  std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds attempt_timeout{15'000};  ///< and a second for each MiB of a body
 };
 

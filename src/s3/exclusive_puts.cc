@@ -6,7 +6,8 @@ ExclusivePuts::ExclusivePuts(S3Client& client, std::string probe_key, S3StoreSet
     : client_(client), probe_key_(std::move(probe_key)),
       state_(known == S3StoreSettings::Exclusive::kTrusted  ? kWorks
              : known == S3StoreSettings::Exclusive::kAbsent ? kAbsent
-                                                            : kUnknown) {}
+                                                            : kUnknown),
+      matches_(known == S3StoreSettings::Exclusive::kTrusted ? kWorks : kUnknown) {}
 
 PutObject ExclusivePuts::Probe() const {
   return {.key = probe_key_, .body = "datashard\n", .token = client_.NewToken(), .if_absent = true};
@@ -43,6 +44,37 @@ Status ExclusivePuts::Put(const PutObject& object) {
   Result<std::string> etag = client_.Put(object);
   if (!etag.ok()) return std::move(etag).error();
   return {};
+}
+
+Error ExclusivePuts::MatchRefusal() const {
+  return Unsupported("{} does not refuse a put with an 'If-Match' that is wrong (tried on {}), so that writers would replace what they "
+                     "have not seen. Use a server with conditional writes (AWS S3, MinIO, versitygw), or update this one",
+                     client_.place().endpoint, client_.UriOf(probe_key_));
+}
+
+Status ExclusivePuts::EnsureMatches() {
+  if (matches_ == kWorks) return {};
+  if (matches_ == kAbsent) return MatchRefusal();
+  PutObject probe = Probe();
+  probe.if_absent = false;
+  probe.if_match = "\"00000000000000000000000000000000\"";  // of no body that is known
+  const Result<std::string> etag = client_.Put(probe);
+  if (!etag.ok() && (etag.kind() == ErrorKind::kConflict || etag.kind() == ErrorKind::kNotFound)) {
+    matches_ = kWorks;
+    return {};
+  }
+  if (!etag.ok() && etag.kind() != ErrorKind::kUnsupported) return Repeatable(etag.error());
+  matches_ = kAbsent;
+  return MatchRefusal();
+}
+
+Status ExclusivePuts::PutIf(const PutObject& object) {
+  DS_RETURN_IF_ERROR(Ensure());
+  if (!object.if_absent) DS_RETURN_IF_ERROR(EnsureMatches());
+  const Result<std::string> etag = client_.Put(object);
+  if (etag.ok()) return {};
+  if (etag.kind() != ErrorKind::kAlreadyExists && etag.kind() != ErrorKind::kNotFound) return etag.error();
+  return Conflict("{} is no longer what was read; read it and plan again", client_.UriOf(object.key));
 }
 
 std::vector<Status> ExclusivePuts::PutAll(std::span<const PutObject> objects) {

@@ -20,6 +20,10 @@ class ExclusivePuts {
   std::vector<Status> PutAll(std::span<const PutObject> objects);
   /// The same after the answer to the probe is known: what already has the name is never at risk.
   Status Put(const PutObject& object);
+  /// Put of an object that others replace, if absent or if it is the one with the etag `if_match`: a server that accepts a wrong etag
+  /// (asked for once, with a probe) is not trusted. Errors: kConflict: another one is there, or none; kCommitUnknown; kUnsupported:
+  /// nothing was put.
+  Status PutIf(const PutObject& object);
   /// Makes sure that the server honours the condition; no request once that is known.
   Status Ensure();
 
@@ -29,10 +33,13 @@ class ExclusivePuts {
   /// What the answer to the probe says; asks again where the first probe ever has just created the object.
   Status Learn(const Result<std::string>& probed);
   Error Refusal() const;
+  Error MatchRefusal() const;
+  Status EnsureMatches();
 
   S3Client& client_;
   const std::string probe_key_;
   std::atomic<State> state_;
+  std::atomic<State> matches_;  // the same of If-Match
 };
 
 }  // namespace datashard::s3

@@ -66,7 +66,8 @@ class FakeBucket {
     std::lock_guard lock(mutex_);
     return objects_;
   }
-  bool honours_conditions = true;
+  bool honours_conditions = true;  ///< If-None-Match of puts
+  bool honours_matches = true;     ///< If-Match of puts
   /// Called for every request before anything else.
   std::function<void(const SeenRequest&)> before = [](const SeenRequest&) {};
 
@@ -99,6 +100,7 @@ class FakeBucket {
       for (const auto& [target, part] : parts_[path]) body += part;
       return Store(path, body, upload_tokens_[path], request.Header("if-none-match") == "*");
     }
+    if (request.method == "PUT" && honours_matches && !Fits(path, request.Header("if-match"))) return AnswerWith(412, "PreconditionFailed")({});
     if (request.method == "PUT") return Store(path, request.body, request.Header("x-amz-meta-datashard-put"), request.Header("if-none-match") == "*");
     if (request.method == "DELETE") {
       if (!upload) objects_.erase(path);
@@ -107,6 +109,10 @@ class FakeBucket {
     const auto found = objects_.find(path);
     if (found == objects_.end()) return AnswerWith(404, "NoSuchKey")({});
     return Read(request, found->second);
+  }
+  bool Fits(const std::string& path, const std::string& etag) const {
+    const auto found = objects_.find(path);
+    return etag.empty() || (found != objects_.end() && found->second.etag == etag);
   }
   ScriptedAnswer Store(const std::string& path, const std::string& body, const std::string& token, bool if_absent) {
     if (if_absent && honours_conditions && objects_.contains(path)) return AnswerWith(412, "PreconditionFailed")({});

@@ -113,6 +113,8 @@ Result<std::string> S3Client::Settle(const PutObject& object, Result<Answer> ans
     const Status ours = WhoseIsIt(*this, object.key, object.token);
     if (ours.ok()) return std::string();
     if (ours.kind() == ErrorKind::kCommitUnknown) return ours.error();
+    if (object.is_replaced_by_others && answer.earlier_may_have_landed)
+      return CommitUnknown("{}: an answer was lost, and another writer's object is there now; whether ours was there before it is not known", uri);
   }
   if (object.if_absent) return AlreadyExists("{} exists", uri);
   return Conflict("{} is no longer the one with the etag {}; read it and plan again", uri, object.if_match);

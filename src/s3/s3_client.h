@@ -33,6 +33,8 @@ struct PutObject {
   std::string token;
   bool if_absent = false;
   std::string if_match;  ///< an etag: replaces only that
+  /// Others replace such objects: that another's is found after a lost answer does not tell whether ours was there before it.
+  bool is_replaced_by_others = false;
 };
 
 /// Callable from several threads. Errors of all: ErrorOf in answer.h, kUnavailable (no answer within the budget).

@@ -16,7 +16,10 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-class S3Faults : public FakeBucketTest {};
+class S3Faults : public FakeBucketTest {
+ protected:
+  std::atomic<bool> rival_is_due_ = false;
+};
 
 TEST_F(S3Faults, ALostAnswerToAnAppliedExclusivePutIsStillOurs) {
   bucket_.Fail({.method = "PUT", .target_part = "v1", .apply = true, .answer = LostAnswer});
@@ -223,6 +226,41 @@ TEST_F(S3Faults, AServerThatOverwritesIsNotWrittenTo) {
   const size_t requests = server_.requests().size();
   EXPECT_THAT(store().PutIfAbsent("v1", "one"), HasKind(ErrorKind::kUnsupported));
   EXPECT_EQ(server_.requests().size(), requests) << "it is known now";
+}
+
+TEST_F(S3Faults, AServerThatIgnoresIfMatchIsNotTrustedToCompare) {
+  settings_.exclusive = S3StoreSettings::Exclusive::kProbe;
+  bucket_.honours_matches = false;
+  ASSERT_THAT(store().ReplaceIf("current", "one", ""), IsOk());
+  const std::string tag = store().GetTagged("current").value().tag;
+  EXPECT_THAT(store().ReplaceIf("current", "two", tag), HasKind(ErrorKind::kUnsupported));
+  EXPECT_EQ(bucket_.objects()["/b/t/current"].body, "one") << "nothing was replaced, not even with the right tag";
+  const size_t requests = server_.requests().size();
+  EXPECT_THAT(store().ReplaceIf("current", "two", tag), HasMessage("If-Match"));
+  EXPECT_EQ(server_.requests().size(), requests) << "it is known now";
+}
+
+TEST_F(S3Faults, ALostAnswerToAReplacementIsStillOurs) {
+  ASSERT_THAT(store().Replace("current", "one"), IsOk());
+  const std::string tag = store().GetTagged("current").value().tag;
+  bucket_.Fail({.method = "PUT", .target_part = "current", .apply = true, .answer = LostAnswer});
+  EXPECT_THAT(store().ReplaceIf("current", "two", tag), IsOk());
+  EXPECT_TRUE(bucket_.AllFired());
+  EXPECT_THAT(store().ReplaceIf("current", "three", tag), HasKind(ErrorKind::kConflict));
+}
+
+TEST_F(S3Faults, WhetherALostReplacementWasReplacedByAnotherIsNotKnown) {
+  ASSERT_THAT(store().Replace("current", "one"), IsOk());
+  const std::string tag = store().GetTagged("current").value().tag;
+  bucket_.Fail({.method = "PUT", .target_part = "current", .apply = true, .answer = [&](ScriptedAnswer) {
+    rival_is_due_ = true;
+    return ScriptedAnswer{.lost = true};
+  }});
+  bucket_.before = [&](const SeenRequest&) {
+    if (rival_is_due_.exchange(false)) bucket_.Put("/b/t/current", "a rival's");
+  };
+  EXPECT_THAT(store().ReplaceIf("current", "two", tag), HasKind(ErrorKind::kCommitUnknown));
+  EXPECT_TRUE(bucket_.AllFired());
 }
 
 TEST_F(S3Faults, TheProbeIsMadeOnce) {

@@ -126,6 +126,18 @@ class S3Store final : public ObjectStore {
     DS_RETURN_IF_ERROR(client_.Put({.key = FullKey(key), .body = body, .token = client_.NewToken()}));
     return {};
   }
+  Result<TaggedBody> GetTagged(std::string_view key) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    DS_ASSIGN_OR_RETURN(GotObject got, client_.Get(FullKey(key), kWholeObjectBytesMax));
+    if (got.head.etag.empty())
+      return Unsupported("{} came without an ETag, so that it cannot be told from what replaces it", client_.UriOf(FullKey(key)));
+    return TaggedBody{.body = std::move(got.body), .tag = std::move(got.head.etag)};
+  }
+  Status ReplaceIf(std::string_view key, ByteView body, std::string_view tag) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    return exclusive_.PutIf({.key = FullKey(key), .body = body, .token = client_.NewToken(), .if_absent = tag.empty(),
+                             .if_match = std::string(tag), .is_replaced_by_others = true});
+  }
   Status DropBody(std::string_view key, ByteView tombstone) override { return Replace(key, tombstone); }
 
   Result<Bytes> Get(std::string_view key) override {

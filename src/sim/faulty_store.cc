@@ -27,6 +27,7 @@ std::string_view ToString(StoreOp op) {
     case StoreOp::kGroupSync: return "Sync";
     case StoreOp::kPutIfAbsent: return "PutIfAbsent";
     case StoreOp::kReplace: return "Replace";
+    case StoreOp::kReplaceIf: return "ReplaceIf";
     case StoreOp::kDropBody: return "DropBody";
     case StoreOp::kGet: return "Get";
     case StoreOp::kGetRange: return "GetRange";
@@ -103,7 +104,7 @@ bool FaultyStore::all_fired() const {
 }
 
 FaultyStore::Decision FaultyStore::Fail(Decision decision, StoreOp op, std::string_view key, ErrorKind kind, Effect effect) {
-  if (op == StoreOp::kPutIfAbsent && effect != Effect::kNotApplied) kind = ErrorKind::kCommitUnknown;
+  if ((op == StoreOp::kPutIfAbsent || op == StoreOp::kReplaceIf) && effect != Effect::kNotApplied) kind = ErrorKind::kCommitUnknown;
   decision.error = Error(kind, fmt::format("injected fault in call {}: {}", decision.index, Describe(op, key)));
   decision.effect = effect;
   return decision;
@@ -329,6 +330,16 @@ Status FaultyStore::Replace(std::string_view key, ByteView body) {
   return Run<void>(
       StoreOp::kReplace, key, static_cast<int64_t>(body.size()), [&] { return base_->Replace(key, body); },
       [base = base_, key = std::string(key), body = Bytes(body)] { (void)base->Replace(key, body); });
+}
+
+Status FaultyStore::ReplaceIf(std::string_view key, ByteView body, std::string_view tag) {
+  return Run<void>(
+      StoreOp::kReplaceIf, key, static_cast<int64_t>(body.size()), [&] { return base_->ReplaceIf(key, body, tag); },
+      [base = base_, key = std::string(key), body = Bytes(body), tag = std::string(tag)] { (void)base->ReplaceIf(key, body, tag); });
+}
+
+Result<TaggedBody> FaultyStore::GetTagged(std::string_view key) {
+  return Run<TaggedBody>(StoreOp::kGet, key, 0, [&] { return base_->GetTagged(key); });
 }
 
 Status FaultyStore::DropBody(std::string_view key, ByteView tombstone) {

@@ -17,7 +17,7 @@ namespace datashard::sim {
 
 enum class StoreOp {
   kGroupPut, kGroupOpen, kGroupPrepare, kWriterAppend, kWriterFinish, kGroupSync,
-  kPutIfAbsent, kReplace, kDropBody, kGet, kGetRange, kOpenReader, kReadAt, kStillNamed, kHead, kList, kDelete, kMatching,
+  kPutIfAbsent, kReplace, kReplaceIf, kDropBody, kGet, kGetRange, kOpenReader, kReadAt, kStillNamed, kHead, kList, kDelete, kMatching,
   kServerTime, kRemoveLeftovers,
 };
 std::string_view ToString(StoreOp op);
@@ -26,7 +26,7 @@ std::string_view ToString(StoreOp op);
 enum class Effect {
   kNotApplied,
   kApplied,  ///< everything was done, only the answer is lost
-  kLate,     ///< done after `late_by_calls` further calls: PutIfAbsent, Replace, DropBody and Delete; others are not applied
+  kLate,     ///< done after `late_by_calls` further calls: PutIfAbsent, Replace, ReplaceIf, DropBody and Delete; others are not applied
 };
 
 /// One call that fails: the call number `call` (0 is the first), or else the `occurrence`-th (0 is the first) of those with
@@ -37,7 +37,8 @@ struct Fault {
   std::string key_part;
   int64_t occurrence = 0;
 
-  /// What the caller is told. PutIfAbsent (and publishing a prepared object, which counts as one) always answers kCommitUnknown when it was or will be applied: its contract.
+  /// What the caller is told. PutIfAbsent (and publishing a prepared object, which counts as one) and
+  /// ReplaceIf always answer kCommitUnknown when it was or will be applied: their contract.
   ErrorKind kind = ErrorKind::kUnavailable;
   Effect effect = Effect::kNotApplied;
   int64_t late_by_calls = 1;
@@ -94,6 +95,8 @@ class FaultyStore final : public ObjectStore {
   std::unique_ptr<WriteGroup> NewWriteGroup() override;
   Status PutIfAbsent(std::string_view key, ByteView body) override;
   Status Replace(std::string_view key, ByteView body) override;
+  Result<TaggedBody> GetTagged(std::string_view key) override;  // a kGet
+  Status ReplaceIf(std::string_view key, ByteView body, std::string_view tag) override;
   Status DropBody(std::string_view key, ByteView tombstone) override;
   Result<Bytes> Get(std::string_view key) override;
   Result<Bytes> GetRange(std::string_view key, ByteRange range) override;

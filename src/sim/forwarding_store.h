@@ -19,6 +19,8 @@ class ForwardingStore : public ObjectStore {
   std::unique_ptr<WriteGroup> NewWriteGroup() override { return base_->NewWriteGroup(); }
   Status PutIfAbsent(std::string_view key, ByteView body) override { return base_->PutIfAbsent(key, body); }
   Status Replace(std::string_view key, ByteView body) override { return base_->Replace(key, body); }
+  Result<TaggedBody> GetTagged(std::string_view key) override { return base_->GetTagged(key); }
+  Status ReplaceIf(std::string_view key, ByteView body, std::string_view tag) override { return base_->ReplaceIf(key, body, tag); }
   Status DropBody(std::string_view key, ByteView tombstone) override { return base_->DropBody(key, tombstone); }
   Result<Bytes> Get(std::string_view key) override { return base_->Get(key); }
   Result<Bytes> GetRange(std::string_view key, ByteRange range) override { return base_->GetRange(key, range); }

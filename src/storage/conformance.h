@@ -81,6 +81,46 @@ TEST_P(StoreConformance, PutIsReadBackWhole) {
   ASSERT_THAT(group->Sync(), IsOk()) << "a sync of nothing";
 }
 
+TEST_P(StoreConformance, ReplaceIfComparesFirst) {
+  const Status first = store_.ReplaceIf("p/current", "one", "");
+  if (!first.ok() && first.kind() == ErrorKind::kUnsupported) GTEST_SKIP() << first.error().ToString();
+  ASSERT_THAT(first, IsOk());
+  EXPECT_THAT(store_.ReplaceIf("p/current", "another", ""), HasKind(ErrorKind::kConflict));
+  ASSERT_OK_AND_ASSIGN(const TaggedBody one, store_.GetTagged("p/current"));
+  EXPECT_EQ(one.body, "one");
+  EXPECT_FALSE(one.tag.empty());
+  ASSERT_THAT(store_.ReplaceIf("p/current", "two", one.tag), IsOk());
+  EXPECT_THAT(store_.ReplaceIf("p/current", "three", one.tag), HasKind(ErrorKind::kConflict));
+  EXPECT_EQ(Body("p/current"), "two");
+  ASSERT_OK_AND_ASSIGN(const TaggedBody two, store_.GetTagged("p/current"));
+  ASSERT_THAT(store_.Delete("p/current"), IsOk());
+  EXPECT_THAT(store_.ReplaceIf("p/current", "three", two.tag), HasKind(ErrorKind::kConflict)) << "there is nothing";
+  EXPECT_THAT(store_.GetTagged("p/current"), HasKind(ErrorKind::kNotFound));
+  EXPECT_THAT(Keys(""), testing::IsEmpty());
+}
+
+TEST_P(StoreConformance, OfThreadsThatReplaceWhatTheyHaveReadNoneIsLost) {
+  const Status first = store_.ReplaceIf("p/count", "0", "");
+  if (!first.ok() && first.kind() == ErrorKind::kUnsupported) GTEST_SKIP() << first.error().ToString();
+  ASSERT_THAT(first, IsOk());
+  constexpr int kThreads = 4, kEach = 10;
+  std::atomic<int> failures = 0;
+  const auto count_up = [&] {
+    for (int done = 0; done < kEach && failures == 0;) {
+      const Result<TaggedBody> seen = store_.GetTagged("p/count");
+      const Status replaced =
+          seen.ok() ? store_.ReplaceIf("p/count", std::to_string(std::stoi(seen->body) + 1), seen->tag) : Status(seen.error());
+      done += replaced.ok() ? 1 : 0;
+      if (!replaced.ok() && replaced.kind() != ErrorKind::kConflict) ++failures;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) threads.emplace_back(count_up);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failures, 0);
+  EXPECT_EQ(Body("p/count"), std::to_string(kThreads * kEach));
+}
+
 TEST_P(StoreConformance, APreparedObjectHasNoNameBeforeItIsPublished) {
   const std::unique_ptr<WriteGroup> group = store_.NewWriteGroup();
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<UnnamedObject> first, group->Prepare("m/v1", "one"));

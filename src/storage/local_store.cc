@@ -11,6 +11,7 @@
 #include "base/uri.h"
 #include "storage/keys.h"
 #include "storage/local_leftovers.h"
+#include "storage/local_lock.h"
 #include "storage/local_name_watch.h"
 #include "storage/local_root.h"
 #include "storage/local_tombstones.h"
@@ -133,6 +134,8 @@ class LocalStore final : public ObjectStore {
     return WriteAndRename(directory, body, *directory, name, beneath_.PathOf(key));
   }
 
+  Status ReplaceIf(std::string_view key, ByteView body, std::string_view tag) override;
+
   Status ReplaceHint(std::string_view key, ByteView body) override {
     DS_RETURN_IF_ERROR(CheckObjectKey(key));
     const auto [directory_key, name] = SplitKey(key);
@@ -217,6 +220,28 @@ class LocalStore final : public ObjectStore {
   const DirectoryPtr staging_ = std::make_shared<Directory>(Directory{.key = {}, .fd = Fd(beneath_.Open("", O_PATH | O_DIRECTORY)), .identity = {}});
   SpareFile spare_{staging_};
 };
+
+Status LocalStore::ReplaceIf(std::string_view key, ByteView body, std::string_view tag) {
+  DS_RETURN_IF_ERROR(CheckObjectKey(key));
+  const auto [directory_key, name] = SplitKey(key);
+  const std::string path = beneath_.PathOf(key);
+  DS_ASSIGN_OR_RETURN(const DirectoryPtr directory, tree_.FindOrMake(directory_key));
+  // Before the lock, so that others wait for one sync and not for three.
+  DS_ASSIGN_OR_RETURN(NewFile file, NewFile::CreateNamed(directory, path));
+  DS_RETURN_IF_ERROR(file.Append(body));
+  DS_RETURN_IF_ERROR(file.SyncData());
+  DS_RETURN_IF_ERROR(tree_.SyncParents({directory}));
+  DS_ASSIGN_OR_RETURN(const LocalLock lock, LocalLock::Take(*directory, path));
+  const Result<TaggedBody> now = GetTagged(key);
+  if (!now.ok() && now.kind() != ErrorKind::kNotFound) return now.error();
+  if ((now.ok() ? std::string_view(now->tag) : std::string_view()) != tag)
+    return Conflict("{} is no longer what was read; read it and plan again", path);
+  DS_RETURN_IF_ERROR(file.RenameOver(*directory, name));
+  if (const int error = SyncDirectory(directory->fd.get()); error != 0)
+    return CommitUnknown("{} was replaced, but that may be lost in a power failure: {}", path,
+                         IoError(error, "sync the directory of", path).message());
+  return {};
+}
 
 /// Appends the objects directly in `directory_key`, and the keys of the directories in it.
 Status LocalStore::ListDirectory(const std::string& directory_key, std::vector<std::string>& subdirectories,

@@ -73,6 +73,17 @@ class MemoryStore final : public ObjectStore {
     return {};
   }
 
+  Status ReplaceIf(std::string_view key, ByteView body, std::string_view tag) override {
+    DS_RETURN_IF_ERROR(CheckObjectKey(key));
+    Object object = NewObject(body);
+    std::lock_guard lock(mutex_);
+    const auto it = objects_.find(key);
+    const bool as_expected = it == objects_.end() ? tag.empty() : tag.starts_with('=') && *it->second.body == tag.substr(1);
+    if (!as_expected) return Conflict("{}/{} is no longer what was read; read it and plan again", root_uri_, key);
+    objects_.insert_or_assign(std::string(key), std::move(object));
+    return {};
+  }
+
   Status DropBody(std::string_view key, ByteView tombstone) override { return Replace(key, tombstone); }
 
   Result<Bytes> Get(std::string_view key) override {

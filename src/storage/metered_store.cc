@@ -7,7 +7,7 @@
 namespace datashard {
 namespace {
 
-bool IsFailure(ErrorKind kind) { return kind != ErrorKind::kNotFound && kind != ErrorKind::kAlreadyExists; }
+bool IsFailure(ErrorKind kind) { return kind != ErrorKind::kNotFound && kind != ErrorKind::kAlreadyExists && kind != ErrorKind::kConflict; }
 
 size_t BytesOf(const std::vector<Result<Bytes>>& got) {
   size_t bytes = 0;
@@ -152,6 +152,12 @@ class Metered final : public ObjectStore {
   }
   Status Replace(std::string_view key, ByteView body) override {
     return meter_.Write("replace", body, [&] { return base_->Replace(key, body); });
+  }
+  Result<TaggedBody> GetTagged(std::string_view key) override {
+    return meter_.Run("get", [&] { return base_->GetTagged(key); }, [](const auto& got) { return got->body.size(); });
+  }
+  Status ReplaceIf(std::string_view key, ByteView body, std::string_view tag) override {
+    return meter_.Write("replace_if", body, [&] { return base_->ReplaceIf(key, body, tag); });
   }
   Status ReplaceHint(std::string_view key, ByteView body) override {
     return meter_.Write("replace_hint", body, [&] { return base_->ReplaceHint(key, body); });

@@ -100,6 +100,12 @@ class WriteGroup {
   virtual void LeaveToOs() {}
 };
 
+/// A small object as it was at one moment.
+struct TaggedBody {
+  Bytes body;
+  std::string tag;  ///< for ReplaceIf on the same store; never empty
+};
+
 using NameFilter = std::function<bool(std::string_view name)>;
 
 struct NameEvent {
@@ -143,6 +149,18 @@ class ObjectStore {
   virtual Status PutIfAbsent(std::string_view key, ByteView body) = 0;
   /// Creates or replaces the object atomically: readers see the old or the new body. Not necessarily durable.
   virtual Status Replace(std::string_view key, ByteView body) = 0;
+  /// The whole object, and what tells it from others that its key leads to at other times. For small ones. Errors: as Get.
+  virtual Result<TaggedBody> GetTagged(std::string_view key) {
+    DS_ASSIGN_OR_RETURN(Bytes body, Get(key));
+    std::string tag = "=" + body;
+    return TaggedBody{.body = std::move(body), .tag = std::move(tag)};
+  }
+  /// Compare-and-swap: replaces the object atomically and durably if it is still the one with this tag; with "" creates it if its name
+  /// is free. What other calls than ReplaceIf and PutIfAbsent write at the same moment may be lost in a directory.
+  /// Errors: kConflict: it is another one, or gone, and nothing was changed; kCommitUnknown: it may or may not have been replaced, or
+  /// not durably; kUnsupported: this store cannot compare (a server was seen to ignore the condition): nothing was changed, and Replace is
+  /// what there is; any other kind: it is certainly not replaced.
+  virtual Status ReplaceIf(std::string_view key, ByteView body, std::string_view tag);
   /// Replace for a few bytes that are written over and over, and where being a little newer does no harm: who has opened the
   /// object may read a later body from it.
   virtual Status ReplaceHint(std::string_view key, ByteView body) { return Replace(key, body); }
@@ -194,6 +212,10 @@ class ObjectStore {
   /// The time by the clock that stamps objects.
   virtual Result<Instant> ServerTime() = 0;
 };
+
+inline Status ObjectStore::ReplaceIf(std::string_view key, ByteView, std::string_view) {
+  return Error(ErrorKind::kUnsupported, root_uri() + "/" + std::string(key) + ": this store cannot compare and replace");
+}
 
 inline std::vector<Result<Bytes>> ObjectReader::ReadRanges(std::span<const ByteRange> ranges) {
   std::vector<Result<Bytes>> read;

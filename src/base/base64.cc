@@ -1,8 +1,8 @@
-#include "data/base64.h"
+#include "base/base64.h"
 
 #include <cstdint>
 
-namespace datashard::data {
+namespace datashard {
 namespace {
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 }
@@ -40,4 +40,4 @@ std::optional<std::string> ParseBase64(std::string_view text) {
   return bytes;
 }
 
-}  // namespace datashard::data
+}  // namespace datashard

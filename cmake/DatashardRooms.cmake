@@ -41,3 +41,17 @@ function(ds_test name)
   target_precompile_headers(${name} REUSE_FROM datashard_test_main)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${TEST_LABEL}" TIMEOUT 300)
 endfunction()
+
+# ds_flatbuffers(<room> <schema>): x.fbs of the room becomes the header "x_generated.h" in the build tree, for this room only.
+function(ds_flatbuffers name schema)
+  get_filename_component(stem ${schema} NAME_WE)
+  set(directory ${PROJECT_BINARY_DIR}/generated/${name})
+  add_custom_command(OUTPUT ${directory}/${stem}_generated.h
+    COMMAND ${DATASHARD_FLATC} --cpp --scoped-enums -o ${directory} ${PROJECT_SOURCE_DIR}/src/${name}/${schema}
+    DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/${schema} VERBATIM)
+  target_sources(ds_${name} PRIVATE ${directory}/${stem}_generated.h)
+  target_include_directories(ds_${name} SYSTEM PRIVATE ${directory})
+  if(TARGET ${name}_test)
+    target_include_directories(${name}_test SYSTEM PRIVATE ${directory})
+  endif()
+endfunction()

@@ -2,9 +2,8 @@
 // whatever calls one, for the sake of a single place that waits.
 #include "base/interrupt.h"
 
+#include <algorithm>
 #include <utility>
-
-#include "base/clock.h"
 
 namespace datashard {
 namespace {
@@ -28,5 +27,14 @@ Status InterruptScope::Ask() {
 }
 
 Status AskInterrupted() { return innermost == nullptr ? Status() : innermost->Ask(); }
+
+Status SleepInterruptibly(Clock& clock, std::chrono::microseconds duration) {
+  const auto end = clock.Monotonic() + duration;
+  for (auto now = clock.Monotonic(); now < end; now = clock.Monotonic()) {
+    clock.Sleep(std::min<std::chrono::microseconds>(end - now, kAskInterruptedEvery));
+    DS_RETURN_IF_ERROR(AskInterrupted());
+  }
+  return {};
+}
 
 }  // namespace datashard

@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "base/clock.h"
 #include "datashard/interrupt.h"
 
 namespace datashard {
@@ -11,5 +12,7 @@ namespace datashard {
 /// kAskInterruptedEvery.
 Status AskInterrupted();
 inline constexpr std::chrono::milliseconds kAskInterruptedEvery{100};
+/// Sleeps and asks meanwhile. Errors: as AskInterrupted.
+Status SleepInterruptibly(Clock& clock, std::chrono::microseconds duration);
 
 }  // namespace datashard

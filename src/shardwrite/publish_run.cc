@@ -1,0 +1,141 @@
+#include "shardwrite/publish_run.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "generation/remove_attempt.h"
+
+namespace datashard::shardwrite {
+namespace {
+
+constexpr int kPointerRetries = 3;
+constexpr std::chrono::seconds kPointerBackoff{1};  // then twice as long, and twice that
+constexpr std::chrono::seconds kCleanUpGrace{10};   // a caller who interrupts waits for the removal of what failed, and for a pointer's outcome
+constexpr int64_t kManifestsLooked = 1'000;         // the newest; one request
+
+std::vector<std::string> UrlsOf(const std::vector<ShardMeta>& attempts) {
+  std::set<std::string> urls;
+  for (const ShardMeta& attempt : attempts) {
+    if (attempt.db_url) urls.insert(*attempt.db_url);
+  }
+  return {urls.begin(), urls.end()};
+}
+
+// After storing it failed: is there certainly no manifest of the run?
+Status RemoveManifestsOf(const std::string& run_id, const PublishParts& parts) {
+  DS_ASSIGN_OR_RETURN(const std::vector<ManifestRef> listed, parts.manifests.ListManifests(kManifestsLooked));
+  for (const ManifestRef& manifest : listed) {
+    if (manifest.run_id != run_id) continue;
+    const std::optional<std::string> key = parts.manifests_in_place ? parts.place.KeyOf(manifest.ref) : std::nullopt;
+    if (!key) return Unavailable("manifest {} is listed and cannot be removed from here", manifest.ref);
+    DS_ASSIGN_OR_RETURN(const std::shared_ptr<ObjectStore> store, parts.place.ToWrite());
+    DS_RETURN_IF_ERROR(store->Delete(*key));
+  }
+  return {};
+}
+
+// Shards go only once no manifest can lead to them.
+void GiveUp(const std::string& run_id, const std::vector<ShardMeta>& attempts, const PublishParts& parts) {
+  const InterruptScope grace({}, kCleanUpGrace);
+  if (const Status gone = RemoveManifestsOf(run_id, parts); !gone.ok()) {
+    parts.outside.log.Write(LogLevel::kWarning, fmt::format("run {} failed and its shards are kept, because of its manifest: {}; clean-up removes them",
+                                                            run_id, gone.error().message()));
+    return;
+  }
+  RemoveAttempts(parts.place, UrlsOf(attempts), parts.outside.log);
+}
+
+struct PointerMove {
+  Status moved;
+  bool refused = false;  // by the guard
+};
+
+PointerMove MovePointer(const std::string& ref, const PublishParts& parts) {
+  PointerMove move;
+  const CurrentGuard guard = [&](const std::optional<ManifestRef>& current) -> Status {
+    Status allowed = parts.guard ? parts.guard(current) : Status();
+    move.refused = !allowed.ok();
+    return allowed;
+  };
+  std::chrono::microseconds backoff = kPointerBackoff;
+  for (int retry = 0;; ++retry, backoff *= 2) {
+    {
+      const InterruptScope grace({}, kCleanUpGrace);
+      move.moved = parts.manifests.SetCurrent(ref, parts.guard ? guard : CurrentGuard());
+    }
+    if (move.moved.ok() || move.refused || move.moved.kind() != ErrorKind::kUnavailable || retry == kPointerRetries) return move;
+    parts.outside.log.Write(LogLevel::kWarning, fmt::format("making {} current: {}; trying again", ref, move.moved.error().message()));
+    if (Status slept = SleepInterruptibly(parts.outside.clock, backoff); !slept.ok()) {
+      move.moved = std::move(slept);
+      return move;
+    }
+  }
+}
+
+}  // namespace
+
+Result<Winners> SelectWinners(std::vector<ShardMeta> attempts, int32_t num_dbs) {
+  const auto rank = [](const ShardMeta& attempt) {
+    return std::tuple(attempt.db_id, attempt.attempt, attempt.writer_info.task_attempt_id.value_or(INT64_MAX), attempt.db_url.value_or(""));
+  };
+  std::sort(attempts.begin(), attempts.end(), [&](const ShardMeta& a, const ShardMeta& b) { return rank(a) < rank(b); });
+  Winners winners;
+  std::set<std::string> winning_urls;
+  for (size_t i = 0; i < attempts.size(); ++i) {
+    const ShardMeta& attempt = attempts[i];
+    if (attempt.db_id < 0 || attempt.db_id >= num_dbs) {
+      return InvalidArgument("{}a result for shard {}, where the snapshot has the shards 0 .. {}", kCoveragePrefix, attempt.db_id, num_dbs - 1);
+    }
+    if ((i > 0 && attempts[i - 1].db_id == attempt.db_id) || !attempt.db_url) continue;
+    winning_urls.insert(*attempt.db_url);
+    winners.shards.push_back(attempt);
+  }
+  for (std::string& url : UrlsOf(attempts)) {
+    if (!winning_urls.contains(url)) winners.losing_urls.push_back(std::move(url));
+  }
+  return winners;
+}
+
+void RemoveAttempts(generation::SnapshotPlace& place, const std::vector<std::string>& urls, Log& log) {
+  const InterruptScope grace({}, kCleanUpGrace);
+  for (const std::string& url : urls) {
+    if (const Result<int64_t> removed = generation::RemoveAttempt(place, url); !removed.ok()) {
+      log.Write(LogLevel::kWarning, fmt::format("attempt {} is not used and could not be removed: {}; clean-up removes it", url, removed.error().message()));
+    }
+  }
+}
+
+Result<PublishedRun> PublishRun(ShardedManifest manifest, std::vector<ShardMeta> attempts, const PublishParts& parts) {
+  const std::string& run_id = manifest.build.run_id;
+  Result<Winners> winners = SelectWinners(attempts, manifest.build.num_dbs);
+  if (!winners.ok()) {
+    RemoveAttempts(parts.place, UrlsOf(attempts), parts.outside.log);
+    return std::move(winners).error();
+  }
+  manifest.shards = winners->shards;
+  const Result<std::string> ref = parts.manifests.Store(manifest);
+  if (!ref.ok()) {
+    GiveUp(run_id, attempts, parts);
+    return Error(ref.error()).In(fmt::format("storing the manifest of run {}", run_id));
+  }
+  parts.events.Emit("write.manifest_published");
+  if (parts.record != nullptr) parts.record->SetManifestRef(*ref);
+  PointerMove pointer = MovePointer(*ref, parts);
+  if (!pointer.moved.ok()) {
+    if (pointer.refused) {
+      RemoveAttempts(parts.place, winners->losing_urls, parts.outside.log);
+    } else if (pointer.moved.kind() != ErrorKind::kCommitUnknown) {
+      GiveUp(run_id, attempts, parts);
+    }
+    return std::move(pointer.moved).error().In(fmt::format("making manifest {} current", *ref));
+  }
+  parts.events.Emit("write.current_published");
+  RemoveAttempts(parts.place, winners->losing_urls, parts.outside.log);
+  return PublishedRun{*ref, std::move(winners->shards)};
+}
+
+}  // namespace datashard::shardwrite

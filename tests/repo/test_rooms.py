@@ -13,7 +13,7 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+([<"])([^>"]+)[>"]', re.MULTIL
 # Whose headers are whose. A library that is listed here is nobody else's business: Arrow stays behind `data`.
 FOREIGN = {
     "arrow/": {"data"}, "parquet/": {"data"}, "nanobind/": {"python"}, "Python.h": {"python"}, "CLI/": {"cli"},
-    "simdjson": {"iceberg"}, "nlohmann/": {"data", "s3", "cli", "generation", "shardwrite"},
+    "simdjson": {"iceberg"}, "nlohmann/": {"data", "s3", "cli", "generation", "shardwrite", "shardread"},
     "zlib.h": {"iceberg", "ring", "data", "slatedb", "generation"}, "zstd.h": {"data", "sqlite", "slatedb"},
     "curl/": {"http"}, "openssl/": {"s3"}, "pugixml": {"s3"}, "xxhash": {"routing", "kv"}, "flatbuffers/": {"slatedb"},
     "slatedb_generated.h": {"slatedb"}, "snappy": {"slatedb"}, "lz4": {"slatedb"},

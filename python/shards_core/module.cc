@@ -1,0 +1,16 @@
+// The module shardyfusion._core. Its Python face is pinned in python/shardyfusion/_core.pyi.ref.
+#include <nanobind/nanobind.h>
+
+#include "context_error.h"
+#include "faces.h"
+
+NB_MODULE(_core, module) {
+  namespace py = datashard::python;
+  module.doc() = "The C++ core of shardyfusion. Not a public interface: use the shardyfusion package.";
+  py::RegisterErrors();
+  py::RegisterContextErrors();
+  py::BindRouting(module);
+  py::BindReader(module);
+  py::BindWriter(module);
+  py::BindObjects(module);
+}

@@ -8,6 +8,7 @@ namespace datashard::python {
 void BindReader(nanobind::module_& module);
 void BindWriter(nanobind::module_& module);
 void BindRouting(nanobind::module_& module);
+void BindShards(nanobind::module_& module);
 void BindObjects(nanobind::module_& module);
 
 }  // namespace datashard::python

@@ -12,5 +12,6 @@ NB_MODULE(_core, module) {
   py::BindRouting(module);
   py::BindReader(module);
   py::BindWriter(module);
+  py::BindShards(module);
   py::BindObjects(module);
 }

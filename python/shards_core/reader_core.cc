@@ -32,6 +32,10 @@ ReaderCore::~ReaderCore() {
 }
 
 void ReaderCore::Open(nb::dict settings, nb::object manifests) {
+  {
+    nb::gil_scoped_release nogil;
+    reader_.reset();
+  }
   if (!manifests.is_none()) manifests_ = std::make_unique<PythonManifests>(std::move(manifests), callbacks_);
   ShardedReaderSettings made = ReaderSettingsOf(settings);
   reader_ = Unlocked(Doing::kOpen, [&] { return ShardedReader::Open(std::move(made), manifests_.get()); }, &callbacks_);

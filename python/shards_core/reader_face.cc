@@ -80,10 +80,16 @@ PyMethodDef lookups[] = {
 };
 
 nb::object ManifestOf(ReaderCore& core) {
-  const std::shared_ptr<const ShardedManifest> manifest = core.reader().manifest();
+  // Both of one generation: a refresh may come between.
+  std::shared_ptr<const ShardedManifest> manifest;
+  std::string ref;
+  do {
+    ref = core.reader().manifest_ref();
+    manifest = core.reader().manifest();
+  } while (ref != core.reader().manifest_ref());
   nb::list shards;
   for (const ShardMeta& shard : manifest->shards) shards.append(ToPython(shard));
-  return nb::make_tuple(ToPython(manifest->build), shards, manifest->custom, core.reader().manifest_ref());
+  return nb::make_tuple(ToPython(manifest->build), shards, manifest->custom, ref);
 }
 
 nb::list DetailsOf(ReaderCore& core) {
@@ -131,6 +137,8 @@ void BindReader(nb::module_& module) {
   reader.def(nb::init<>())
       .def("_open", &ReaderCore::Open, "settings"_a, "manifests"_a.none(), "Finds and reads the manifest. See shardyfusion/_settings.py.")
       .def_prop_ro("_is_open", &ReaderCore::is_open)
+      .def_prop_ro("_ref", [](ReaderCore& core) { return core.reader().manifest_ref(); }, "Of the manifest that is read.")
+      .def_prop_ro("_key_encoding", [](ReaderCore& core) { return std::string(ToString(core.reader().manifest()->build.key_encoding)); })
       .def_rw("_observed", &ReaderCore::observed, "Do lookups go to the methods `_get` and `_multi_get`?")
       .def("_multi_get_direct", &ReaderCore::MultiGet, "keys"_a, "routing_context"_a.none(),
            "Values by key in the order of `keys`, which may repeat; None for absent ones.")

@@ -60,19 +60,6 @@ ShardRetry RetryOf(nb::handle fields) {
   return retry;
 }
 
-ShardFormatOptions FormatOf(nb::handle fields) {
-  ShardFormatOptions format;
-  const Fields given(fields);
-  std::string name = "slatedb";
-  given.Take("format", name);
-  format.format = name == "sqlite" ? ShardFormat::kSqlite : ShardFormat::kSlateDb;
-  given.Take("sqlite_page_size", format.sqlite_page_size);
-  given.Take("sqlite_sidecar", format.sqlite_sidecar);
-  given.Take("sqlite_page_checksums", format.sqlite_page_checksums);
-  given.Take("slatedb_compression", format.slatedb_compression);
-  return format;
-}
-
 ShardingRule RuleOf(const Fields& given) {
   ShardingRule rule;
   given.Take("num_dbs", rule.num_dbs);
@@ -95,6 +82,19 @@ KeyEncoding EncodingOf(const Fields& given) {
 }
 
 }  // namespace
+
+ShardFormatOptions ShardFormatOf(nb::dict fields) {
+  ShardFormatOptions format;
+  const Fields given(fields);
+  std::string name = "slatedb";
+  given.Take("format", name);
+  format.format = name == "sqlite" ? ShardFormat::kSqlite : ShardFormat::kSlateDb;
+  given.Take("sqlite_page_size", format.sqlite_page_size);
+  given.Take("sqlite_sidecar", format.sqlite_sidecar);
+  given.Take("sqlite_page_checksums", format.sqlite_page_checksums);
+  given.Take("slatedb_compression", format.slatedb_compression);
+  return format;
+}
 
 SnapshotS3Options S3OptionsOf(nb::handle options) {
   SnapshotS3Options s3;
@@ -143,7 +143,7 @@ ShardedWriteSettings WriteSettingsOf(nb::dict fields) {
   settings.s3 = S3OptionsOf(given.Given("s3"));
   settings.sharding = RuleOf(given);
   settings.key_encoding = EncodingOf(given);
-  if (nb::object format = given.Given("format"); format.is_valid()) settings.format = FormatOf(format);
+  if (nb::object format = given.Given("format"); format.is_valid()) settings.format = ShardFormatOf(nb::cast<nb::dict>(format));
   given.Take("run_id", settings.run_id);
   given.Take("key_col", settings.key_col);
   given.Take("db_path_template", settings.db_path_template);

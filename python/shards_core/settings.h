@@ -14,6 +14,7 @@ namespace datashard::python {
 SnapshotS3Options S3OptionsOf(nb::handle options);
 ShardedReaderSettings ReaderSettingsOf(nb::dict fields);
 ShardedWriteSettings WriteSettingsOf(nb::dict fields);
+ShardFormatOptions ShardFormatOf(nb::dict fields);
 std::vector<RangeBoundary> BoundariesOf(nb::handle boundaries);
 /// A manifest's `sharding` object.
 ShardingSpec ShardingSpecOf(nb::dict fields);

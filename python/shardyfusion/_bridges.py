@@ -1,0 +1,169 @@
+"""What the core calls where a part is code of the user's: conversions between its plain values and the protocols of this package."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from ._moments import datetime_of, micros_of
+from .async_manifest_store import AsyncManifestStore
+from .errors import PublishCurrentError
+from .logging import FailureSeverity, get_logger, log_event, log_failure
+from .manifest import ManifestRef, SqliteManifestBuilder
+from .manifest_store import ManifestStore, parse_manifest_payload
+from .metrics import MetricEvent, MetricsCollector, emit
+from .run_registry import RunRecord, RunRegistry
+from .type_defs import DbAdapter, DbAdapterFactory
+
+_logger = get_logger("writer")
+
+
+def _plain(ref: ManifestRef) -> tuple[str, str, int]:
+    return ref.ref, ref.run_id, micros_of(ref.published_at)
+
+
+class ManifestBridge:
+    """A ManifestStore. Its `publish` stores and moves the pointer in one; the core does so in two calls."""
+
+    def __init__(self, store: ManifestStore) -> None:
+        self._store = store
+        self._made_current: str | None = None
+
+    def store(self, payload: bytes) -> str:
+        manifest = parse_manifest_payload(payload)
+        try:
+            ref = self._store.publish(run_id=manifest.required_build.run_id, required_build=manifest.required_build,
+                                      shards=manifest.shards, custom=manifest.custom)
+        except PublishCurrentError as error:
+            if error.manifest_ref is None:
+                raise
+            return error.manifest_ref  # set_current is next, and is tried again
+        self._made_current = ref
+        return ref
+
+    def set_current(self, ref: str) -> None:
+        if ref != self._made_current:
+            self._store.set_current(ref)
+        self._made_current = None
+
+    def load_current(self) -> tuple[str, str, int] | None:
+        ref = self._store.load_current()
+        return None if ref is None else _plain(ref)
+
+    def load_manifest(self, ref: str) -> bytes:
+        manifest = self._store.load_manifest(ref)
+        return SqliteManifestBuilder().build(required_build=manifest.required_build, shards=manifest.shards,
+                                             custom_fields=manifest.custom).payload
+
+    def list_manifests(self, limit: int) -> list[tuple[str, str, int]]:
+        return [_plain(ref) for ref in self._store.list_manifests(limit=limit)]
+
+
+class StoreOfLoop:
+    """An AsyncManifestStore for threads beside its event loop."""
+
+    def __init__(self, store: AsyncManifestStore, loop: asyncio.AbstractEventLoop) -> None:
+        self._store = store
+        self._loop = loop
+
+    def _wait(self, call: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+
+    def load_current(self) -> ManifestRef | None:
+        return self._wait(self._store.load_current())  # type: ignore[no-any-return]
+
+    def load_manifest(self, ref: str) -> Any:
+        return self._wait(self._store.load_manifest(ref))
+
+    def list_manifests(self, *, limit: int = 10) -> list[ManifestRef]:
+        return self._wait(self._store.list_manifests(limit=limit))  # type: ignore[no-any-return]
+
+
+class RegistryBridge:
+    """A RunRegistry."""
+
+    _TIMES = ("started_at", "updated_at", "lease_expires_at")
+
+    def __init__(self, registry: RunRegistry) -> None:
+        self._registry = registry
+
+    def _record(self, fields: dict[str, Any]) -> RunRecord:
+        return RunRecord(**{**fields, **{name: datetime_of(fields[name]) for name in self._TIMES}})
+
+    def create(self, fields: dict[str, Any]) -> str:
+        return self._registry.create(self._record(fields))
+
+    def update(self, ref: str, fields: dict[str, Any]) -> None:
+        self._registry.update(ref, self._record(fields))
+
+    def load(self, ref: str) -> dict[str, Any]:
+        record = self._registry.load(ref)
+        fields = {name: getattr(record, name) for name in type(record).model_fields}
+        return {**fields, "status": record.status.value, **{name: micros_of(fields[name]) for name in self._TIMES}}
+
+
+class _ShardFailed(Exception):
+    """Tells an adapter's context that its shard is given up."""
+
+
+class AdapterBridge:
+    """A DbAdapter inside of its context."""
+
+    def __init__(self, adapter: DbAdapter) -> None:
+        self._adapter = adapter.__enter__()
+        self.write_batch = self._adapter.write_batch
+        self.flush = self._adapter.flush
+        self.seal = self._adapter.seal
+
+    def db_bytes(self) -> int:
+        return int(self._adapter.db_bytes())
+
+    def close(self, sealed: bool) -> None:
+        if sealed:
+            self._adapter.__exit__(None, None, None)
+        else:
+            failed = _ShardFailed("the shard was not finished")
+            self._adapter.__exit__(_ShardFailed, failed, None)
+
+
+def adapter_opener(factory: DbAdapterFactory) -> Callable[[str, str], AdapterBridge]:
+    def open_adapter(db_url: str, local_dir: str) -> AdapterBridge:
+        directory = Path(local_dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        return AdapterBridge(factory(db_url=db_url, local_dir=directory))
+
+    return open_adapter
+
+
+_WHOLE = frozenset({"row_count", "rows_written", "batch_size", "db_id", "attempt", "attempts"})
+_LOGGED = {
+    "write.started": "write_started", "write.sharding_completed": "sharding_completed", "write.shard.started": "shard_write_started",
+    "write.shard.completed": "shard_write_completed", "write.shard.retried": "shard_write_retrying",
+    "write.shard.retry_exhausted": "shard_write_failed", "write.shards_completed": "shard_writes_completed",
+    "write.manifest_published": "manifest_published", "write.current_published": "current_published",
+    "write.completed": "write_completed",
+}
+
+
+def event_sink(collector: MetricsCollector | None) -> Callable[[str, dict[str, float]], None]:
+    """Tells the collector and the log of the core's events."""
+
+    def tell(event: str, numbers: dict[str, float]) -> None:
+        fields = {name: int(number) if name in _WHOLE else number for name, number in numbers.items()}
+        try:
+            metric = MetricEvent(event)
+        except ValueError:
+            return
+        if event in _LOGGED:
+            log_event(_LOGGED[event], logger=_logger, **fields)
+        emit(collector, metric, **fields)
+
+    def tell_and_survive(event: str, numbers: dict[str, float]) -> None:
+        try:
+            tell(event, numbers)
+        except Exception as error:  # noqa: BLE001  (a handler of the log)
+            log_failure("write_event_failed", severity=FailureSeverity.ERROR, error=error, logger=_logger, metric=event)
+
+    return tell_and_survive

@@ -1,0 +1,223 @@
+"""Shards that are SQLite files: how they are built, and how readers get at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from .credentials import CredentialProvider
+from .errors import ShardyfusionError
+from .type_defs import DbAdapter, Manifest, S3ConnectionOptions
+
+if TYPE_CHECKING:
+    from ._one_shard import AsyncShardReader, ShardReader
+
+DEFAULT_AUTO_PER_SHARD_THRESHOLD_BYTES = 16 * 1024 * 1024
+DEFAULT_AUTO_TOTAL_BUDGET_BYTES = 2 * 1024 * 1024 * 1024
+
+PageSizeMode: TypeAlias = "int | Literal['auto']"
+AccessMode: TypeAlias = Literal["download", "range"]
+
+
+class SqliteAdapterError(ShardyfusionError):
+    """Kept for programs that catch it; our shards raise DbAdapterError."""
+
+
+class SidecarUnavailableError(SqliteAdapterError):
+    """Kept for programs that catch it."""
+
+
+@dataclass(slots=True)
+class SqliteFactory:
+    """Makes shards that are SQLite files. page_size "auto": chosen from the sizes of keys and values. emit_sidecar: also
+    `shard.sidecar`, for consumers that fetch pages by ranges. `cache_size_pages` is without effect: pages are written in order."""
+
+    page_size: PageSizeMode = 4096
+    cache_size_pages: int = -2000
+    s3_connection_options: S3ConnectionOptions | None = None
+    credential_provider: CredentialProvider | None = None
+    emit_sidecar: bool = True
+
+    def __call__(self, *, db_url: str, local_dir: Path) -> DbAdapter:
+        from ._one_shard import ShardAdapter
+        from ._settings import format_fields
+
+        return ShardAdapter({**format_fields(self), "sqlite_sidecar": False}, db_url=db_url, local_dir=local_dir,
+                            credential_provider=self.credential_provider, s3_connection_options=self.s3_connection_options)
+
+    def vec_payload_bytes_in_kv_db(self) -> int:
+        """Vectors are never in these shards."""
+        return 0
+
+
+def SqliteAdapter(*, db_url: str, local_dir: Path, page_size: PageSizeMode = 4096, cache_size_pages: int = -2000,  # noqa: N802
+                  s3_connection_options: S3ConnectionOptions | None = None, credential_provider: CredentialProvider | None = None,
+                  emit_sidecar: bool = True) -> DbAdapter:
+    """The adapter of SqliteFactory; without a sidecar, which only whole builds write."""
+    factory = SqliteFactory(page_size, cache_size_pages, s3_connection_options, credential_provider, emit_sidecar)
+    return factory(db_url=db_url, local_dir=local_dir)
+
+
+class SqliteAccessPolicy(Protocol):
+    """Says, from the sizes in a manifest, whether shards are downloaded or read by ranges."""
+
+    def decide(self, db_bytes_per_shard: Sequence[int]) -> AccessMode: ...
+
+
+def decide_access_mode(*, db_bytes_per_shard: Sequence[int], per_shard_threshold: int = DEFAULT_AUTO_PER_SHARD_THRESHOLD_BYTES,
+                       total_budget: int = DEFAULT_AUTO_TOTAL_BUDGET_BYTES) -> AccessMode:
+    """"range" from one shard of `per_shard_threshold` bytes on, or from a sum of `total_budget` on."""
+    large = any(size >= per_shard_threshold for size in db_bytes_per_shard) or sum(db_bytes_per_shard) >= total_budget
+    return "range" if large else "download"
+
+
+@dataclass(frozen=True, slots=True)
+class _ThresholdPolicy:
+    per_shard_threshold: int
+    total_budget: int
+
+    def decide(self, db_bytes_per_shard: Sequence[int]) -> AccessMode:
+        return decide_access_mode(db_bytes_per_shard=db_bytes_per_shard, per_shard_threshold=self.per_shard_threshold,
+                                  total_budget=self.total_budget)
+
+
+def make_threshold_policy(*, per_shard_threshold: int = DEFAULT_AUTO_PER_SHARD_THRESHOLD_BYTES,
+                          total_budget: int = DEFAULT_AUTO_TOTAL_BUDGET_BYTES) -> SqliteAccessPolicy:
+    return _ThresholdPolicy(per_shard_threshold, total_budget)
+
+
+def _open(mode: str, db_url: str, local_dir: Path, checkpoint_id: str | None, factory: Any, cache_bytes: int | None = None) -> ShardReader:
+    from ._one_shard import ShardReader
+
+    return ShardReader(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id, shard_format="sqlite", sqlite_mode=mode,
+                       block_cache_bytes=cache_bytes, credential_provider=factory.credential_provider,
+                       s3_connection_options=factory.s3_connection_options)
+
+
+@dataclass(slots=True)
+class SqliteReaderFactory:
+    """Downloads whole files and maps them. All of a file is mapped; `mmap_size` is without effect."""
+
+    mmap_size: int = 268435456
+    s3_connection_options: S3ConnectionOptions | None = None
+    credential_provider: CredentialProvider | None = None
+
+    def __call__(self, *, db_url: str, local_dir: Path, checkpoint_id: str | None, manifest: Manifest | None = None) -> ShardReader:
+        return _open("download", db_url, local_dir, checkpoint_id, self)
+
+
+@dataclass(slots=True)
+class SqliteRangeReaderFactory:
+    """Fetches pages by ranges and keeps `page_cache_pages` of them for each shard."""
+
+    page_cache_pages: int = 1024
+    s3_connection_options: S3ConnectionOptions | None = None
+    credential_provider: CredentialProvider | None = None
+
+    def __call__(self, *, db_url: str, local_dir: Path, checkpoint_id: str | None, manifest: Manifest | None = None) -> ShardReader:
+        return _open("range", db_url, local_dir, checkpoint_id, self, self.page_cache_pages * 4096)
+
+
+class AdaptiveSqliteReaderFactory:
+    """Downloads or reads by ranges, as `policy`, or else the two thresholds, say."""
+
+    def __init__(self, *, policy: SqliteAccessPolicy | None = None, per_shard_threshold: int = DEFAULT_AUTO_PER_SHARD_THRESHOLD_BYTES,
+                 total_budget: int = DEFAULT_AUTO_TOTAL_BUDGET_BYTES, mmap_size: int = 268435456, page_cache_pages: int = 1024,
+                 s3_connection_options: S3ConnectionOptions | None = None, credential_provider: CredentialProvider | None = None) -> None:
+        self.policy = policy
+        self.per_shard_threshold = per_shard_threshold
+        self.total_budget = total_budget
+        self.mmap_size = mmap_size
+        self.page_cache_pages = page_cache_pages
+        self.s3_connection_options = s3_connection_options
+        self.credential_provider = credential_provider
+
+    def _factory(self, manifest: Manifest) -> SqliteReaderFactory | SqliteRangeReaderFactory:
+        policy = self.policy or make_threshold_policy(per_shard_threshold=self.per_shard_threshold, total_budget=self.total_budget)
+        mode = policy.decide([shard.db_bytes for shard in manifest.shards if shard.db_url is not None])
+        return make_sqlite_reader_factory(mode=mode, mmap_size=self.mmap_size, page_cache_pages=self.page_cache_pages,
+                                          s3_connection_options=self.s3_connection_options, credential_provider=self.credential_provider)
+
+    def __call__(self, *, db_url: str, local_dir: Path, checkpoint_id: str | None, manifest: Manifest) -> ShardReader:
+        return self._factory(manifest)(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id, manifest=manifest)
+
+
+def make_sqlite_reader_factory(*, mode: AccessMode, mmap_size: int = 268435456, page_cache_pages: int = 1024,
+                               s3_connection_options: S3ConnectionOptions | None = None,
+                               credential_provider: CredentialProvider | None = None) -> SqliteReaderFactory | SqliteRangeReaderFactory:
+    if mode == "download":
+        return SqliteReaderFactory(mmap_size, s3_connection_options, credential_provider)
+    if mode == "range":
+        return SqliteRangeReaderFactory(page_cache_pages, s3_connection_options, credential_provider)
+    raise ValueError(f"mode is 'download' or 'range', given {mode!r}")
+
+
+async def _in_a_thread(open_shard: Callable[..., ShardReader], options: dict[str, Any]) -> AsyncShardReader:
+    import asyncio
+
+    from ._one_shard import AsyncShardReader
+
+    return AsyncShardReader(await asyncio.to_thread(open_shard, **options))
+
+
+@dataclass(slots=True)
+class AsyncSqliteReaderFactory(SqliteReaderFactory):
+    """SqliteReaderFactory for tasks."""
+
+    async def __call__(self, **options: Any) -> AsyncShardReader:  # type: ignore[override]
+        return await _in_a_thread(SqliteReaderFactory(self.mmap_size, self.s3_connection_options, self.credential_provider), options)
+
+
+@dataclass(slots=True)
+class AsyncSqliteRangeReaderFactory(SqliteRangeReaderFactory):
+    """SqliteRangeReaderFactory for tasks."""
+
+    async def __call__(self, **options: Any) -> AsyncShardReader:  # type: ignore[override]
+        inner = SqliteRangeReaderFactory(self.page_cache_pages, self.s3_connection_options, self.credential_provider)
+        return await _in_a_thread(inner, options)
+
+
+class AsyncAdaptiveSqliteReaderFactory(AdaptiveSqliteReaderFactory):
+    """AdaptiveSqliteReaderFactory for tasks."""
+
+    async def __call__(self, *, manifest: Manifest, **options: Any) -> AsyncShardReader:  # type: ignore[override]
+        return await _in_a_thread(self._factory(manifest), {**options, "manifest": manifest})
+
+
+def make_async_sqlite_reader_factory(*, mode: AccessMode, mmap_size: int = 268435456, page_cache_pages: int = 1024,
+                                     s3_connection_options: S3ConnectionOptions | None = None,
+                                     credential_provider: CredentialProvider | None = None,
+                                     ) -> AsyncSqliteReaderFactory | AsyncSqliteRangeReaderFactory:
+    if mode == "download":
+        return AsyncSqliteReaderFactory(mmap_size, s3_connection_options, credential_provider)
+    if mode == "range":
+        return AsyncSqliteRangeReaderFactory(page_cache_pages, s3_connection_options, credential_provider)
+    raise ValueError(f"mode is 'download' or 'range', given {mode!r}")
+
+
+def SqliteShardReader(*, db_url: str, local_dir: Path, checkpoint_id: str | None, mmap_size: int = 268435456,  # noqa: N802
+                      s3_connection_options: S3ConnectionOptions | None = None,
+                      credential_provider: CredentialProvider | None = None) -> ShardReader:
+    """One shard, downloaded and mapped."""
+    factory = SqliteReaderFactory(mmap_size, s3_connection_options, credential_provider)
+    return factory(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id)
+
+
+def SqliteRangeShardReader(*, db_url: str, local_dir: Path, checkpoint_id: str | None, page_cache_pages: int = 1024,  # noqa: N802
+                           s3_connection_options: S3ConnectionOptions | None = None,
+                           credential_provider: CredentialProvider | None = None) -> ShardReader:
+    """One shard, read by ranges."""
+    factory = SqliteRangeReaderFactory(page_cache_pages, s3_connection_options, credential_provider)
+    return factory(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id)
+
+
+def AsyncSqliteShardReader(inner: ShardReader) -> AsyncShardReader:  # noqa: N802
+    """`inner` for tasks."""
+    from ._one_shard import AsyncShardReader
+
+    return AsyncShardReader(inner)
+
+
+AsyncSqliteRangeShardReader = AsyncSqliteShardReader

@@ -1,0 +1,1 @@
+"""Writers of sharded snapshots, one sub-package for each source of rows."""

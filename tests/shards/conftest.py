@@ -1,4 +1,4 @@
-"""What the tests of sharded snapshots' Python part share. Nothing here needs the core."""
+"""What the tests of sharded snapshots' Python part share. What needs the core is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -14,3 +14,11 @@ settings.load_profile("shards")
 def postgres():
     with postgres_server.running() as server:
         yield server
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Where a test's snapshot lies: a directory of its own."""
+    from snapshots import Place
+
+    return Place(f"file://{tmp_path / 'snapshot'}", str(tmp_path / "local"))

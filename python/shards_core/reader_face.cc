@@ -142,7 +142,7 @@ void BindReader(nb::module_& module) {
       .def_rw("_observed", &ReaderCore::observed, "Do lookups go to the methods `_get` and `_multi_get`?")
       .def("_multi_get_direct", &ReaderCore::MultiGet, "keys"_a, "routing_context"_a.none(),
            "Values by key in the order of `keys`, which may repeat; None for absent ones.")
-      .def("_route", &Route, "key"_a, "routing_context"_a.none(), "The shard of a key; None where the rule does not know it.")
+      .def("_route", &Route, "key"_a.none(), "routing_context"_a.none(), "The shard of a key; None where the rule does not know it.")
       .def("_manifest", &ManifestOf, "(build, shards, custom as JSON, ref) of the generation that is read.")
       .def("_details", &DetailsOf, "(db_id, row_count, min_key, max_key, db_url) of all shards.")
       .def("_health", &HealthOf, "staleness_us"_a.none(), "(status, ref, age in microseconds, shards, is_closed)")

@@ -58,22 +58,22 @@ Expression Compiled(const std::string& expr, nb::dict columns) {
 
 void BindRouting(nb::module_& module) {
   using namespace nb::literals;
-  module.def("routing_hash", [](nb::handle key) { return OrThrow(Doing::kKey, RoutingHash(KeyFrom(key))); }, "key"_a,
+  module.def("routing_hash", [](nb::handle key) { return OrThrow(Doing::kKey, RoutingHash(KeyFrom(key))); }, "key"_a.none(),
              "xxh3_64 of a key as routing has it.");
   module.def(
       "stored_key",
       [](nb::handle key, const std::string& encoding) { return AsBytes(OrThrow(Doing::kKey, StoredKey(KeyFrom(key), EncodingNamed(encoding)))); },
-      "key"_a, "encoding"_a, "A key's bytes in a shard.");
+      "key"_a.none(), "encoding"_a, "A key's bytes in a shard.");
   module.def(
       "stored_lookup_key",
       [](nb::handle key, const std::string& encoding) {
         return AsBytes(OrThrow(Doing::kKey, StoredLookupKey(KeyFrom(key), EncodingNamed(encoding))));
       },
-      "key"_a, "encoding"_a, "The same for a reader: bytes of a number's size pass.");
+      "key"_a.none(), "encoding"_a, "The same for a reader: bytes of a number's size pass.");
   nb::class_<Rule>(module, "ShardRule", "The rule that gives keys their shard.")
       .def_static("make", &RuleOf, "sharding"_a, "num_dbs"_a, "boundaries"_a.none(), "Of a manifest's `sharding`.")
       .def_prop_ro("needs_context", [](const Rule& rule) { return rule.rule->needs_context(); })
-      .def("route", &Rule::Route, "key"_a, "The shard; None where the value is no routing value.")
+      .def("route", &Rule::Route, "key"_a.none(), "The shard; None where the value is no routing value.")
       .def("route_context", &Rule::RouteContext, "context"_a, "The same for a mapping of the rule's columns.");
   nb::class_<Expression>(module, "CelExpression", "A compiled CEL expression.")
       .def_static("compile", &Compiled, "expr"_a, "columns"_a)

@@ -123,7 +123,7 @@ void BindScan(nb::module_& module, nb::class_<ReaderCore>& reader) {
       .def("__iter__", [](nb::handle self) { return nb::borrow(self); })
       .def("__next__", &PythonScan::Next);
   reader.def("_scan", &Scan, "start"_a.none(), "end"_a.none())
-      .def("_scan_prefix", &ScanPrefix, "prefix"_a);
+      .def("_scan_prefix", &ScanPrefix, "prefix"_a.none());
 }
 
 }  // namespace datashard::python

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shardyfusion import ConcurrentShardedReader, HashShardedWriteConfig, PythonRecordInput, ShardedReader
@@ -20,22 +20,24 @@ PAIRS_INPUT = PythonRecordInput(key_fn=lambda pair: pair[0], value_fn=lambda pai
 
 @dataclass
 class Place:
-    """A prefix of a test's own, and a directory for local copies."""
+    """A prefix of a test's own, a directory for local copies, and what the bucket wants to know."""
 
     prefix: str
     local_root: str
+    access: dict[str, Any] = field(default_factory=dict)
 
     def publish(self, pairs: Mapping[Any, bytes], *, num_dbs: int = 4, **config: Any) -> BuildResult:
-        return write_hash_sharded(pairs.items(), HashShardedWriteConfig(num_dbs=num_dbs, s3_prefix=self.prefix, **config), PAIRS_INPUT)
+        made = HashShardedWriteConfig(num_dbs=num_dbs, s3_prefix=self.prefix, **{**self.access, **config})
+        return write_hash_sharded(pairs.items(), made, PAIRS_INPUT)
 
     def reader(self, **options: Any) -> ShardedReader:
-        return ShardedReader(s3_prefix=self.prefix, local_root=self.local_root, **options)
+        return ShardedReader(s3_prefix=self.prefix, local_root=self.local_root, **{**self.access, **options})
 
     def concurrent_reader(self, **options: Any) -> ConcurrentShardedReader:
-        return ConcurrentShardedReader(s3_prefix=self.prefix, local_root=self.local_root, **options)
+        return ConcurrentShardedReader(s3_prefix=self.prefix, local_root=self.local_root, **{**self.access, **options})
 
     async def async_reader(self, **options: Any) -> AsyncShardedReader:
-        return await AsyncShardedReader.open(s3_prefix=self.prefix, local_root=self.local_root, **options)
+        return await AsyncShardedReader.open(s3_prefix=self.prefix, local_root=self.local_root, **{**self.access, **options})
 
 
 def numbers(count: int) -> dict[int, bytes]:

@@ -63,7 +63,7 @@ class Callbacks {
     } catch (nb::python_error& error) {
       return Caught(error);
     } catch (const std::exception& error) {
-      return Error(ErrorKind::kInvalidArgument, error.what());
+      return Error(ErrorKind::kInvalidArgument, fmt::format("code of yours answered with a value of another type ({})", error.what()));
     }
   }
   /// With the GIL: raises the exception that was kept, or one with it as its cause, where `result` is an error.

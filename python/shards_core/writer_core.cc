@@ -128,6 +128,8 @@ void WriterCore::AddRecords(nb::iterable records, const RecordFunctions& functio
     rows_added_ += static_cast<int64_t>(batch.size());
     batch.Clear();
     if (functions.progress.is_valid()) functions.progress(rows_added_);
+    // The functions may be C code throughout, which looks at no signals.
+    if (PyErr_CheckSignals() != 0) ThrowPending();
   };
   for (nb::handle record : records) {
     const int64_t row = rows_added_ + static_cast<int64_t>(batch.size());

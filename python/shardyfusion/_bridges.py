@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from ._moments import datetime_of, micros_of
 from .async_manifest_store import AsyncManifestStore
-from .errors import PublishCurrentError
+from .errors import PublishCurrentError, ShardyfusionError
 from .logging import FailureSeverity, get_logger, log_event, log_failure
 from .manifest import ManifestRef, SqliteManifestBuilder
 from .manifest_store import ManifestStore, parse_manifest_payload
@@ -18,6 +19,9 @@ from .run_registry import RunRecord, RunRegistry
 from .type_defs import DbAdapter, DbAdapterFactory
 
 _logger = get_logger("writer")
+
+POINTER_DELAYS_S = (1.0, 2.0, 4.0)
+"""Waits between tries to move a pointer; the manifest is stored already."""
 
 
 def _plain(ref: ManifestRef) -> tuple[str, str, int]:
@@ -44,9 +48,17 @@ class ManifestBridge:
         return ref
 
     def set_current(self, ref: str) -> None:
-        if ref != self._made_current:
-            self._store.set_current(ref)
-        self._made_current = None
+        if ref == self._made_current:
+            self._made_current = None
+            return
+        for delay_s in (*POINTER_DELAYS_S, None):
+            try:
+                return self._store.set_current(ref)
+            except ShardyfusionError as error:
+                if not error.retryable or delay_s is None:
+                    raise
+                log_failure("publish_current_retry", severity=FailureSeverity.TRANSIENT, error=error, logger=_logger, manifest_ref=ref)
+                time.sleep(delay_s)
 
     def load_current(self) -> tuple[str, str, int] | None:
         ref = self._store.load_current()

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 ROOT = "shardyfusion"
 
+# A library prints nothing by itself, not even warnings.
+logging.getLogger(ROOT).addHandler(logging.NullHandler())
+
 _context: ContextVar[dict[str, Any]] = ContextVar("shardyfusion_log_context", default={})
 
 

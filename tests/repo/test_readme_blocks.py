@@ -17,7 +17,8 @@ from pages import program_of, run
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(page.relative_to(ROOT).as_posix() for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # Pages whose blocks are this project's promises to a user; a page that loses its blocks would otherwise pass silently.
-WITH_BLOCKS = {"README.md", "docs/getting-started.md", "docs/tables.md", "docs/durability.md", "docs/troubleshooting.md"}
+WITH_BLOCKS = {"README.md", "docs/getting-started.md", "docs/tables.md", "docs/durability.md", "docs/troubleshooting.md",
+               "docs/sharded-snapshots.md"}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "\n```python\n" in (ROOT / page).read_text()])

@@ -10,7 +10,7 @@ import pandas
 import polars
 import pyarrow as pa
 import pytest
-from snapshots import FORMATS, PAIRS_INPUT, Place, numbers
+from snapshots import FORMATS, PAIRS_INPUT, Place, numbers, run
 
 from shardyfusion import (BuildResult, CelShardedWriteConfig, ColumnWriteInput, ConfigValidationError, HashShardedWriteConfig,
                           InMemoryManifestStore, InMemoryRunRegistry, PublishCurrentError, PythonRecordInput, PythonWriteOptions,
@@ -183,6 +183,14 @@ def test_an_expression_that_only_the_other_compiler_knows_routes(place: Place):
     store = S3ManifestStore(FileBackend(), place.prefix)
     manifest = store.load_manifest(result.manifest_ref)
     assert SnapshotRouter(manifest.required_build, manifest.shards).route_one("abc") == 1
+    with place.reader() as reader:
+        assert reader.multi_get(["abc", "b", "x"]) == {"abc": b"1", "b": b"2", "x": None} and reader.route_key("abc") == 1
+
+    async def look():
+        async with await place.async_reader() as reader:
+            return await reader.get("abc")
+
+    assert run(look()) == b"1"
 
 
 def test_columns_need_a_function(place: Place):
@@ -344,7 +352,36 @@ def test_what_an_adapter_raises_is_the_cause(place: Place):
     assert isinstance(raised.value.__cause__, RuntimeError)
 
 
-def test_a_pointer_that_cannot_be_moved_is_told_with_the_manifest(place: Place):
+class NotYet(InMemoryManifestStore):
+    """A store whose pointer moves at the second try."""
+
+    tries = 0
+
+    def publish(self, **manifest):
+        before = self._current
+        ref = super().publish(**manifest)
+        self._current = before
+        raise PublishCurrentError("not yet", manifest_ref=ref)
+
+    def set_current(self, ref):
+        self.tries += 1
+        if self.tries == 1:
+            raise PublishCurrentError("not yet", manifest_ref=ref)
+        super().set_current(ref)
+
+
+@pytest.fixture
+def no_delays(monkeypatch):
+    monkeypatch.setattr("shardyfusion._bridges.POINTER_DELAYS_S", (0.0, 0.0, 0.0))
+
+
+def test_a_pointer_is_moved_again(place: Place, no_delays):
+    store = NotYet()
+    result = place.publish(numbers(10), manifest=WriterManifestConfig(store=store))
+    assert store.tries == 2 and store.load_current().ref == result.manifest_ref
+
+
+def test_a_pointer_that_cannot_be_moved_is_told_with_the_manifest(place: Place, no_delays):
     class Stuck(InMemoryManifestStore):
         def publish(self, **manifest):
             ref = super().publish(**manifest)

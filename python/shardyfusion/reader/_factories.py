@@ -48,6 +48,30 @@ class AsyncSlateDbReaderFactory:
         return AsyncShardReader(await asyncio.to_thread(lambda: inner(**options)))
 
 
+@dataclass(slots=True)
+class AnyFormatReaderFactory(SlateDbReaderFactory):
+    """Opens shards in the format that they have."""
+
+    def __call__(self, *, db_url: str, local_dir: Path, checkpoint_id: str | None, manifest: Manifest | None = None) -> ShardReader:
+        from .._one_shard import ShardReader
+
+        return ShardReader(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id, shard_format=None, env_file=self.env_file,
+                           credential_provider=self.credential_provider, s3_connection_options=self.s3_connection_options)
+
+
+@dataclass(slots=True)
+class AsyncAnyFormatReaderFactory(AsyncSlateDbReaderFactory):
+    """AnyFormatReaderFactory for tasks."""
+
+    async def __call__(self, **options: Any) -> AsyncShardReader:
+        import asyncio
+
+        from .._one_shard import AsyncShardReader
+
+        inner = AnyFormatReaderFactory(self.env_file, self.credential_provider, self.s3_connection_options)
+        return AsyncShardReader(await asyncio.to_thread(lambda: inner(**options)))
+
+
 _ADAPTIVE = (AdaptiveSqliteReaderFactory, AsyncAdaptiveSqliteReaderFactory)
 _MODES: dict[type, tuple[str, str]] = {
     SlateDbReaderFactory: ("slatedb", "auto"), AsyncSlateDbReaderFactory: ("slatedb", "auto"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from typing_extensions import Self
 
+from .._failures import NotSupported
 from ..errors import ReaderStateError
 from ..logging import FailureSeverity, get_logger, log_event, log_failure
 from ..manifest import RequiredShardMeta
@@ -17,7 +18,7 @@ from ..metrics import MetricEvent, MetricsCollector, emit
 from ..rate_limiter import RateLimiter
 from ..sharding_types import KeyEncoding, KeyInput
 from ._core_engine import CoreEngine
-from ._factories import is_ours
+from ._factories import AnyFormatReaderFactory, is_ours
 from ._foreign_engine import ForeignEngine
 from ._handles import ShardReaderHandle
 from ._types import ReaderHealth, ShardDetail, SnapshotInfo, info_of
@@ -45,11 +46,17 @@ class BaseShardedReader(CoreEngine):
         self._metrics = metrics_collector
         self._limiter = rate_limiter
         self._handles = 0
+        options.update(max_workers=max_workers, max_fallback_attempts=max_fallback_attempts)
         if is_ours(factory):
-            self.open_core(factory=factory, max_workers=max_workers, max_fallback_attempts=max_fallback_attempts, **options)
+            try:
+                self.open_core(factory=factory, **options)
+            except NotSupported:
+                # An expression for the other compiler, perhaps: it routes in Python, to the same shards.
+                factory = factory or AnyFormatReaderFactory(options["slate_env_file"], options["credential_provider"],
+                                                            options["s3_connection_options"])
+                self._foreign = ForeignEngine(factory=factory, **options)
         else:
-            self._foreign = ForeignEngine(factory=factory, max_workers=max_workers, max_fallback_attempts=max_fallback_attempts,
-                                          **foreign, **options)
+            self._foreign = ForeignEngine(factory=factory, **foreign, **options)
         self._observed = self._foreign is not None or metrics_collector is not None or rate_limiter is not None
         self._is_closed = False
         info = self.snapshot_info()

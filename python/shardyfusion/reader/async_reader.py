@@ -10,6 +10,7 @@ from typing import Any
 
 from typing_extensions import Self
 
+from .._failures import NotSupported
 from ..async_manifest_store import AsyncManifestStore
 from ..credentials import CredentialProvider
 from ..errors import ReaderStateError
@@ -20,7 +21,7 @@ from ..rate_limiter import RateLimiter
 from ..sharding_types import KeyEncoding, KeyInput
 from ..type_defs import AsyncShardReaderFactory, S3ConnectionOptions
 from ._async_engines import AsyncCoreEngine, AsyncForeignEngine
-from ._factories import AsyncSlateDbReaderFactory, is_ours
+from ._factories import AsyncAnyFormatReaderFactory, AsyncSlateDbReaderFactory, is_ours
 from ._handles import AsyncShardReaderHandle
 from ._reader_base import check_reader_options
 from ._types import ReaderHealth, ShardDetail, SnapshotInfo, info_of
@@ -74,18 +75,27 @@ class AsyncShardedReader:
         return reader
 
     async def _open(self) -> None:
-        engine: Any
-        if is_ours(self._factory):
-            engine = AsyncCoreEngine(self._max_concurrency)
-            await engine.open_async(factory=self._factory, max_workers=None, **self._options)
-        else:
-            assert self._factory is not None
-            engine = AsyncForeignEngine(self._factory, self._max_concurrency)
-            await engine.open_async(**self._options)
-        self._opened = engine
+        self._opened = await self._opened_engine()
         info = self.snapshot_info()
         log_event("reader_initialized", logger=_logger, run_id=info.run_id, num_dbs=info.num_dbs, manifest_ref=info.manifest_ref)
         emit(self._metrics, MetricEvent.READER_INITIALIZED)
+
+    async def _opened_engine(self) -> AsyncCoreEngine | AsyncForeignEngine:
+        factory = self._factory
+        if is_ours(factory):
+            ours = AsyncCoreEngine(self._max_concurrency)
+            try:
+                await ours.open_async(factory=factory, max_workers=None, **self._options)
+                return ours
+            except NotSupported:
+                # An expression for the other compiler, perhaps: it routes in Python, to the same shards.
+                options = self._options
+                factory = factory or AsyncAnyFormatReaderFactory(options["slate_env_file"], options["credential_provider"],
+                                                                 options["s3_connection_options"])
+        assert factory is not None
+        foreign = AsyncForeignEngine(factory, self._max_concurrency)
+        await foreign.open_async(**self._options)
+        return foreign
 
     @property
     def _engine(self) -> Any:

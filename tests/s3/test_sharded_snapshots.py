@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 import s3_places
+import s3_server
 import s3_users
 from snapshots import FORMATS, Place, numbers, run
 
@@ -154,3 +155,38 @@ def test_single_shards_by_adapter(place: Place, tmp_path):
     with pytest.raises(DbAdapterError):
         with SqliteShardReader(db_url=url + "x", local_dir=tmp_path / "none", checkpoint_id="d", **place.access) as reader:
             reader.get(b"k")
+
+
+@pytest.fixture(scope="module")
+def owner():
+    with s3_server.running(s3_server.Options(keep_alive=True, users=True)) as running:
+        yield running
+
+
+def test_the_right_to_get_and_to_list_suffices_for_readers(owner, request, tmp_path):
+    prefix = f"s3://{owner.bucket}/{s3_places.own_prefix(request)}"
+    for kind, factory in FORMATS.items():
+        Place(f"{prefix}/{kind}", "", access_to(owner)).publish(numbers(100), adapter_factory=factory())
+    user = s3_users.add(owner, "onlyreads", "a secret of some length")
+    s3_users.allow(owner, user, [
+        {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{owner.bucket}/*"]},
+        {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{owner.bucket}"]}])
+    for kind in FORMATS:
+        place = Place(f"{prefix}/{kind}", str(tmp_path / kind), access_to(user))
+        with place.reader() as reader:
+            assert reader.multi_get(list(range(100))) == numbers(100) and reader.refresh() is False
+        with pytest.raises(ShardyfusionError) as raised:
+            place.publish({1: b"x"})
+        assert isinstance(raised.value, PermissionError)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+def test_every_value_of_a_million_is_read_back_from_a_bucket(place: Place, kind):
+    result = place.publish({key: b"%020d" % key * 5 for key in range(1_000_000)}, num_dbs=8, adapter_factory=FORMATS[kind]())
+    assert result.stats.rows_written == 1_000_000
+    with place.concurrent_reader() as reader:
+        for first in range(0, 1_000_000, 50_000):
+            keys = range(first, first + 50_000)
+            assert reader.multi_get(keys) == {key: b"%020d" % key * 5 for key in keys}

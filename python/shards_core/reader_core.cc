@@ -38,7 +38,12 @@ void ReaderCore::Open(nb::dict settings, nb::object manifests) {
   }
   if (!manifests.is_none()) manifests_ = std::make_unique<PythonManifests>(std::move(manifests), callbacks_);
   ShardedReaderSettings made = ReaderSettingsOf(settings);
-  reader_ = Unlocked(Doing::kOpen, [&] { return ShardedReader::Open(std::move(made), manifests_.get()); }, &callbacks_);
+  const auto open = [&]() -> Status {
+    const InterruptScope scope([this]() -> Status { return given_up_ ? Status(Error(ErrorKind::kUnavailable, "given up")) : Status(); });
+    DS_ASSIGN_OR_RETURN(reader_, ShardedReader::Open(std::move(made), manifests_.get()));
+    return {};
+  };
+  Unlocked(Doing::kOpen, open, &callbacks_);
 }
 
 ShardedReader& ReaderCore::reader() {

@@ -1,6 +1,7 @@
 // What the reader classes of the package stand on: an open reader and the conversions around it.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +37,8 @@ class ReaderCore {
 
   /// \param manifests  a bridge, or None for the manifests of the prefix.
   void Open(nb::dict settings, nb::object manifests);
+  /// Ends an Open that runs in another thread.
+  void GiveUp() { given_up_ = true; }
   bool is_open() const { return reader_ != nullptr; }
   /// Throws ReaderStateError's ContextError before Open.
   ShardedReader& reader();
@@ -53,6 +56,7 @@ class ReaderCore {
  private:
   PyObject* Look(PyObject* key, PyObject* context, bool wait);
 
+  std::atomic<bool> given_up_ = false;
   Callbacks callbacks_;
   std::unique_ptr<PythonManifests> manifests_;
   std::unique_ptr<ShardedReader> reader_;

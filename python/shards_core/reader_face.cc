@@ -136,6 +136,7 @@ void BindReader(nb::module_& module) {
   nb::class_<ReaderCore> reader(module, "Reader", "A reader of the current generation of a snapshot; the base of the package's readers.");
   reader.def(nb::init<>())
       .def("_open", &ReaderCore::Open, "settings"_a, "manifests"_a.none(), "Finds and reads the manifest. See shardyfusion/_settings.py.")
+      .def("_give_up", &ReaderCore::GiveUp, "Ends an _open in another thread.")
       .def_prop_ro("_is_open", &ReaderCore::is_open)
       .def_prop_ro("_ref", [](ReaderCore& core) { return core.reader().manifest_ref(); }, "Of the manifest that is read.")
       .def_prop_ro("_key_encoding", [](ReaderCore& core) { return std::string(ToString(core.reader().manifest()->build.key_encoding)); })

@@ -11,6 +11,7 @@ namespace datashard::python {
 namespace {
 
 constexpr size_t kRowsPerBatch = 1024;
+constexpr std::chrono::milliseconds kHurry{3000};
 
 nb::object PartOf(nb::dict parts, const char* name) {
   if (!parts.contains(name)) return {};
@@ -104,14 +105,28 @@ WriterCore::WriterCore(nb::dict fields, nb::dict parts) {
   if (emit_.is_valid()) made.events = PythonEvents(emit_, callbacks_);
   evaluate_cel_ = PartOf(parts, "evaluate_cel");
   if (evaluate_cel_.is_valid()) made.evaluate_cel = PythonCel(evaluate_cel_, callbacks_);
-  writer_ = Unlocked(Doing::kConfigure, [&] { return ShardedWriter::Start(std::move(settings), std::move(made)); }, &callbacks_);
+  const auto start = [&]() -> Status {
+    // Kept here at once: a signal that came meanwhile must not let go of it with the GIL held.
+    DS_ASSIGN_OR_RETURN(writer_, ShardedWriter::Start(std::move(settings), std::move(made)));
+    return {};
+  };
+  try {
+    Unlocked(Doing::kConfigure, start, &callbacks_);
+  } catch (...) {
+    Abandon(/*hurry=*/true);
+    throw;
+  }
   run_id_ = writer_->run_id();
 }
 
-WriterCore::~WriterCore() { Abandon(); }
+WriterCore::~WriterCore() { Abandon(/*hurry=*/true); }
 
-void WriterCore::Abandon() {
+void WriterCore::Abandon(bool hurry) {
+  if (writer_ == nullptr) return;
+  Signals signals;
   nb::gil_scoped_release nogil;
+  const Interrupted at_once = []() -> Status { return Error(ErrorKind::kUnavailable, "interrupted"); };
+  const InterruptScope scope(hurry ? at_once : signals.callback(), hurry ? kHurry : std::chrono::milliseconds{});
   writer_.reset();
 }
 
@@ -205,7 +220,7 @@ void WriterCore::AddRows(nb::object rows, const std::string& key_col, std::optio
 nb::dict WriterCore::Finish() {
   ShardedWriter& open = writer();
   const BuildResult built = Unlocked(Doing::kBuild, [&] { return open.Finish(); }, &callbacks_);
-  Abandon();
+  Abandon(/*hurry=*/false);
   nb::list winners;
   for (const ShardMeta& shard : built.winners) winners.append(ToPython(shard));
   nb::dict fields;

@@ -33,8 +33,8 @@ class WriterCore {
                std::optional<std::vector<std::string>> json_cols, bool json, nb::object progress);
   /// The fields of BuildResult.
   nb::dict Finish();
-  /// Ends a write that is not finished: what it made is removed.
-  void Abandon();
+  /// Ends a write that is not finished: what it made is removed, as far as that goes in a few seconds where `hurry`.
+  void Abandon(bool hurry);
   const std::string& run_id() const { return run_id_; }
   int64_t rows_added() const { return rows_added_; }
 

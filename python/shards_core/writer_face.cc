@@ -26,7 +26,7 @@ void BindWriter(nb::module_& module) {
       .def("add_rows", &WriterCore::AddRows, "rows"_a, "key_col"_a, "value_col"_a.none(), "json_cols"_a.none(), "json"_a, "progress"_a.none(),
            "Takes columns of what has __arrow_c_stream__.")
       .def("finish", &WriterCore::Finish, "Builds, uploads, publishes. Returns the fields of BuildResult.")
-      .def("abandon", &WriterCore::Abandon)
+      .def("abandon", &WriterCore::Abandon, "hurry"_a, "Removes what an unfinished write made; within seconds where `hurry`.")
       .def_prop_ro("run_id", &WriterCore::run_id)
       .def_prop_ro("rows_added", &WriterCore::rows_added);
 }

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
+import socket
 import signal
 import subprocess
 import sys
 import time
+
+import pytest
 
 WRITE = """
 import sys, time
@@ -68,3 +71,29 @@ write_hash_sharded(range(1000), config, PythonRecordInput(lambda n: n, lambda n:
     _, errors = writing.communicate(timeout=60)
     assert writing.returncode == -signal.SIGINT and "KeyboardInterrupt" in errors
     assert not list(tmp_path.glob("s/shards/*/*"))
+
+
+OPENINGS = {
+    "threads": "ShardedReader(s3_prefix='s3://bucket/p', local_root='x', **access)",
+    "tasks": "asyncio.run(AsyncShardedReader.open(s3_prefix='s3://bucket/p', local_root='x', **access))",
+    "writer": "write_hash_sharded([1], HashShardedWriteConfig(num_dbs=1, s3_prefix='s3://bucket/p', **access), "
+              "PythonRecordInput(lambda n: n, lambda n: b''))",
+}
+
+
+@pytest.mark.parametrize("opening", sorted(OPENINGS))
+def test_ctrl_c_ends_a_wait_for_a_bucket(opening, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        program = f"""
+import asyncio
+from shardyfusion import AsyncShardedReader, HashShardedWriteConfig, PythonRecordInput, ShardedReader, StaticCredentialProvider
+from shardyfusion.writer.python import write_hash_sharded
+access = dict(credential_provider=StaticCredentialProvider("k", "s"),
+              s3_connection_options=dict(endpoint_url="http://127.0.0.1:{silent.getsockname()[1]}", region_name="us-east-1"))
+{OPENINGS[opening]}
+"""
+        waiting = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+        silent.accept()
+        waiting.send_signal(signal.SIGINT)
+        _, errors = waiting.communicate(timeout=60)
+    assert waiting.returncode == -signal.SIGINT and "KeyboardInterrupt" in errors

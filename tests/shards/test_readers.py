@@ -14,6 +14,7 @@ from snapshots import FORMATS, Place, numbers, run
 
 from shardyfusion import (ConfigValidationError, InMemoryManifestStore, ReaderStateError, ThreadSafeTokenBucket)
 from shardyfusion.cel import UnknownRoutingTokenError
+from shardyfusion.config import WriterManifestConfig
 from shardyfusion.errors import DbAdapterError, PoolExhaustedError
 from shardyfusion.manifest_store import S3ManifestStore
 from shardyfusion.metrics import MetricEvent
@@ -297,8 +298,6 @@ def test_a_policy_of_a_user_decides_how_shards_are_read(in_sqlite: Place):
 
 def test_a_manifest_store_of_a_user_serves_our_shards(place: Place):
     store = InMemoryManifestStore()
-    from shardyfusion.config import WriterManifestConfig
-
     result = place.publish(numbers(100), manifest=WriterManifestConfig(store=store))
     assert result.manifest_ref.startswith("mem://")
     assert not (Path(place.prefix.removeprefix("file://")) / "_CURRENT").exists()
@@ -390,8 +389,6 @@ def test_an_async_manifest_store_of_a_user_serves_our_shards(place: Place):
         async def list_manifests(self, *, limit=10):
             return self.inner.list_manifests(limit=limit)
 
-    from shardyfusion.config import WriterManifestConfig
-
     inner = InMemoryManifestStore()
     place.publish(numbers(100), manifest=WriterManifestConfig(store=inner))
 
@@ -431,3 +428,29 @@ def test_an_unknown_token_has_no_shard(place: Place):
             reader.route_key(1, routing_context={"region": "mars"})
         with pytest.raises(ValueError, match="region"):
             reader.get(1)
+
+
+def test_lookups_go_on_while_a_store_of_the_user_s_is_asked(place: Place):
+    store = InMemoryManifestStore()
+    manifest = WriterManifestConfig(store=store)
+    place.publish(dict.fromkeys(range(100), b"0"), manifest=manifest)
+    stop, wrong = threading.Event(), []
+
+    def look(reader) -> None:
+        while not stop.is_set():
+            values = set(reader.multi_get(list(range(100))).values())
+            if len(values) != 1 or reader.get(7) is None:
+                wrong.append(values)
+
+    with place.concurrent_reader(manifest_store=store) as reader:
+        threads = [threading.Thread(target=look, args=(reader,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for turn in range(1, 20):
+            place.publish(dict.fromkeys(range(100), b"%d" % turn), manifest=manifest)
+            assert reader.refresh() is True
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in threads)
+        assert wrong == [] and reader.get(7) == b"19"

@@ -42,7 +42,14 @@ class AsyncCoreEngine(CoreEngine):
 
     async def open_async(self, *, manifest_store: AsyncManifestStore | None, **options: Any) -> None:
         store: Any = None if manifest_store is None else StoreOfLoop(manifest_store, asyncio.get_running_loop())
-        await self.in_thread(lambda: self.open_core(manifest_store=store, **options))
+        try:
+            await self.in_thread(lambda: self.open_core(manifest_store=store, **options))
+        except asyncio.CancelledError:
+            self._give_up()
+            raise
+        finally:
+            if not self._is_open:
+                self._pool.shutdown(wait=False)
 
     async def look_async(self, key: KeyInput, context: dict[str, object] | None) -> bytes | None:
         value = self._get_resident(key, routing_context=context)

@@ -159,10 +159,10 @@ def _write(data: Any, config: BaseShardedWriteConfig, taken: PythonRecordInput[A
             built = writer.finish()
         except BaseException as error:
             log_failure("write_failed", severity=FailureSeverity.ERROR, error=error, logger=_logger)
+            writer.abandon(hurry=not isinstance(error, Exception))
             raise
         finally:
             progress.finish()
-            writer.abandon()
     return result_of(built)
 
 

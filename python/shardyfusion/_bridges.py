@@ -124,20 +124,21 @@ class AdapterBridge:
     """A DbAdapter inside of its context."""
 
     def __init__(self, adapter: DbAdapter) -> None:
-        self._adapter = adapter.__enter__()
-        self.write_batch = self._adapter.write_batch
-        self.flush = self._adapter.flush
-        self.seal = self._adapter.seal
+        self._context = adapter
+        entered = adapter.__enter__()
+        self.write_batch = entered.write_batch
+        self.flush = entered.flush
+        self.seal = entered.seal
+        self._db_bytes = entered.db_bytes
 
     def db_bytes(self) -> int:
-        return int(self._adapter.db_bytes())
+        return int(self._db_bytes())
 
     def close(self, sealed: bool) -> None:
         if sealed:
-            self._adapter.__exit__(None, None, None)
+            self._context.__exit__(None, None, None)
         else:
-            failed = _ShardFailed("the shard was not finished")
-            self._adapter.__exit__(_ShardFailed, failed, None)
+            self._context.__exit__(_ShardFailed, _ShardFailed("the shard was not finished"), None)
 
 
 def adapter_opener(factory: DbAdapterFactory) -> Callable[[str, str], AdapterBridge]:
@@ -159,8 +160,8 @@ _LOGGED = {
 }
 
 
-def event_sink(collector: MetricsCollector | None) -> Callable[[str, dict[str, float]], None]:
-    """Tells the collector and the log of the core's events."""
+def event_sink(collector: MetricsCollector | None, run_id: str) -> Callable[[str, dict[str, float]], None]:
+    """Tells the collector and the log of the core's events, which come from threads without a LogContext."""
 
     def tell(event: str, numbers: dict[str, float]) -> None:
         fields = {name: int(number) if name in _WHOLE else number for name, number in numbers.items()}
@@ -169,7 +170,7 @@ def event_sink(collector: MetricsCollector | None) -> Callable[[str, dict[str, f
         except ValueError:
             return
         if event in _LOGGED:
-            log_event(_LOGGED[event], logger=_logger, **fields)
+            log_event(_LOGGED[event], logger=_logger, run_id=run_id, **fields)
         emit(collector, metric, **fields)
 
     def tell_and_survive(event: str, numbers: dict[str, float]) -> None:

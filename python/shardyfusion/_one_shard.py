@@ -13,7 +13,6 @@ from typing_extensions import Self
 
 from . import _core
 from ._bridges import ManifestBridge
-from ._settings import s3_fields
 from .credentials import CredentialProvider
 from .errors import DbAdapterError
 from .manifest import ManifestShardingSpec, RequiredBuildMeta, RequiredShardMeta
@@ -92,6 +91,8 @@ class ShardReader:
     def __init__(self, *, db_url: str, local_dir: Path | str, checkpoint_id: str | None, shard_format: str | None, sqlite_mode: str = "auto",
                  block_cache_bytes: int | None = None, env_file: str | None = None, credential_provider: CredentialProvider | None = None,
                  s3_connection_options: S3ConnectionOptions | None = None) -> None:
+        from ._settings import s3_fields  # which knows the factories that build on this
+
         db_url = db_url.rstrip("/")
         fields: dict[str, Any] = {
             "prefix": db_url, "local_root": str(local_dir), "shard_format": shard_format, "sqlite_mode": sqlite_mode,

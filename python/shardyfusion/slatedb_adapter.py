@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .credentials import CredentialProvider
+from ._one_shard import ShardAdapter
+from .credentials import CredentialProvider, StaticCredentialProvider, credentials_of_env_file
 from .type_defs import DbAdapter, S3ConnectionOptions
 
 
@@ -42,14 +43,22 @@ class SlateDbFactory:
     s3_connection_options: S3ConnectionOptions | None = None
 
     def __call__(self, *, db_url: str, local_dir: Path) -> DbAdapter:
-        from ._one_shard import ShardAdapter
+        return DefaultSlateDbAdapter(local_dir=local_dir, db_url=db_url, env_file=self.env_file, settings=self.settings,
+                                     s3_connection_options=self.s3_connection_options, credential_provider=self.credential_provider)
+
+
+class DefaultSlateDbAdapter(ShardAdapter):
+    """One shard by itself. `env_file` says how to reach its bucket."""
+
+    def __init__(self, *, local_dir: Path, db_url: str, env_file: str | None = None, settings: SlateDbSettings | None = None,
+                 bridge_timeouts: SlateDbBridgeTimeouts | None = None, s3_connection_options: S3ConnectionOptions | None = None,
+                 credential_provider: CredentialProvider | None = None) -> None:
         from ._settings import format_fields
 
-        return ShardAdapter(format_fields(self), db_url=db_url, local_dir=local_dir, credential_provider=self.credential_provider,
-                            s3_connection_options=self.s3_connection_options)
-
-
-def DefaultSlateDbAdapter(*, local_dir: Path, db_url: str, env_file: str | None = None, settings: SlateDbSettings | None = None,  # noqa: N802
-                          bridge_timeouts: SlateDbBridgeTimeouts | None = None) -> DbAdapter:
-    """The adapter of SlateDbFactory."""
-    return SlateDbFactory(env_file=env_file, settings=settings)(db_url=db_url, local_dir=local_dir)
+        if env_file is not None:
+            said, options = credentials_of_env_file(env_file)
+            credential_provider = credential_provider or StaticCredentialProvider(
+                said.access_key_id, said.secret_access_key, said.session_token)
+            s3_connection_options = s3_connection_options or options
+        super().__init__(format_fields(SlateDbFactory(settings=settings)), db_url=db_url, local_dir=local_dir,
+                         credential_provider=credential_provider, s3_connection_options=s3_connection_options)

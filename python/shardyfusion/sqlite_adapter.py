@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
+from ._one_shard import AsyncShardReader, ShardAdapter, ShardReader
 from .credentials import CredentialProvider
 from .errors import ShardyfusionError
-from .type_defs import DbAdapter, Manifest, S3ConnectionOptions
-
-if TYPE_CHECKING:
-    from ._one_shard import AsyncShardReader, ShardReader
+from .type_defs import Manifest, S3ConnectionOptions
 
 DEFAULT_AUTO_PER_SHARD_THRESHOLD_BYTES = 16 * 1024 * 1024
 DEFAULT_AUTO_TOTAL_BUDGET_BYTES = 2 * 1024 * 1024 * 1024
@@ -40,24 +38,29 @@ class SqliteFactory:
     credential_provider: CredentialProvider | None = None
     emit_sidecar: bool = True
 
-    def __call__(self, *, db_url: str, local_dir: Path) -> DbAdapter:
-        from ._one_shard import ShardAdapter
-        from ._settings import format_fields
-
-        return ShardAdapter({**format_fields(self), "sqlite_sidecar": False}, db_url=db_url, local_dir=local_dir,
-                            credential_provider=self.credential_provider, s3_connection_options=self.s3_connection_options)
+    def __call__(self, *, db_url: str, local_dir: Path) -> SqliteAdapter:
+        return SqliteAdapter(db_url=db_url, local_dir=local_dir, page_size=self.page_size, cache_size_pages=self.cache_size_pages,
+                             s3_connection_options=self.s3_connection_options, credential_provider=self.credential_provider,
+                             emit_sidecar=self.emit_sidecar)
 
     def vec_payload_bytes_in_kv_db(self) -> int:
         """Vectors are never in these shards."""
         return 0
 
 
-def SqliteAdapter(*, db_url: str, local_dir: Path, page_size: PageSizeMode = 4096, cache_size_pages: int = -2000,  # noqa: N802
-                  s3_connection_options: S3ConnectionOptions | None = None, credential_provider: CredentialProvider | None = None,
-                  emit_sidecar: bool = True) -> DbAdapter:
-    """The adapter of SqliteFactory; without a sidecar, which only whole builds write."""
-    factory = SqliteFactory(page_size, cache_size_pages, s3_connection_options, credential_provider, emit_sidecar)
-    return factory(db_url=db_url, local_dir=local_dir)
+class SqliteAdapter(ShardAdapter):
+    """One shard by itself; without a sidecar, which only whole builds write."""
+
+    def __init__(self, *, db_url: str, local_dir: Path, page_size: PageSizeMode = 4096, cache_size_pages: int = -2000,
+                 s3_connection_options: S3ConnectionOptions | None = None, credential_provider: CredentialProvider | None = None,
+                 emit_sidecar: bool = True) -> None:
+        fields = {"format": "sqlite", "sqlite_page_size": 0 if page_size == "auto" else page_size}
+        super().__init__(fields, db_url=db_url, local_dir=local_dir, credential_provider=credential_provider,
+                         s3_connection_options=s3_connection_options)
+
+    def sidecar_decompressed_bytes(self) -> int | None:
+        """None: there is no sidecar."""
+        return None
 
 
 class SqliteAccessPolicy(Protocol):
@@ -88,12 +91,33 @@ def make_threshold_policy(*, per_shard_threshold: int = DEFAULT_AUTO_PER_SHARD_T
     return _ThresholdPolicy(per_shard_threshold, total_budget)
 
 
-def _open(mode: str, db_url: str, local_dir: Path, checkpoint_id: str | None, factory: Any, cache_bytes: int | None = None) -> ShardReader:
-    from ._one_shard import ShardReader
+class SqliteShardReader(ShardReader):
+    """One shard, downloaded and mapped."""
 
-    return ShardReader(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id, shard_format="sqlite", sqlite_mode=mode,
-                       block_cache_bytes=cache_bytes, credential_provider=factory.credential_provider,
-                       s3_connection_options=factory.s3_connection_options)
+    def __init__(self, *, db_url: str, local_dir: Path, checkpoint_id: str | None, mmap_size: int = 268435456,
+                 s3_connection_options: S3ConnectionOptions | None = None,
+                 credential_provider: CredentialProvider | None = None) -> None:
+        super().__init__(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id, shard_format="sqlite", sqlite_mode="download",
+                         credential_provider=credential_provider, s3_connection_options=s3_connection_options)
+
+
+class SqliteRangeShardReader(ShardReader):
+    """One shard, read by ranges; `page_cache_pages` of its pages are kept."""
+
+    def __init__(self, *, db_url: str, local_dir: Path, checkpoint_id: str | None, page_cache_pages: int = 1024,
+                 s3_connection_options: S3ConnectionOptions | None = None,
+                 credential_provider: CredentialProvider | None = None) -> None:
+        super().__init__(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id, shard_format="sqlite", sqlite_mode="range",
+                         block_cache_bytes=page_cache_pages * 4096, credential_provider=credential_provider,
+                         s3_connection_options=s3_connection_options)
+
+
+class AsyncSqliteShardReader(AsyncShardReader):
+    """SqliteShardReader for tasks."""
+
+
+class AsyncSqliteRangeShardReader(AsyncShardReader):
+    """SqliteRangeShardReader for tasks."""
 
 
 @dataclass(slots=True)
@@ -105,7 +129,8 @@ class SqliteReaderFactory:
     credential_provider: CredentialProvider | None = None
 
     def __call__(self, *, db_url: str, local_dir: Path, checkpoint_id: str | None, manifest: Manifest | None = None) -> ShardReader:
-        return _open("download", db_url, local_dir, checkpoint_id, self)
+        return SqliteShardReader(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id, mmap_size=self.mmap_size,
+                                 s3_connection_options=self.s3_connection_options, credential_provider=self.credential_provider)
 
 
 @dataclass(slots=True)
@@ -117,7 +142,9 @@ class SqliteRangeReaderFactory:
     credential_provider: CredentialProvider | None = None
 
     def __call__(self, *, db_url: str, local_dir: Path, checkpoint_id: str | None, manifest: Manifest | None = None) -> ShardReader:
-        return _open("range", db_url, local_dir, checkpoint_id, self, self.page_cache_pages * 4096)
+        return SqliteRangeShardReader(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id,
+                                      page_cache_pages=self.page_cache_pages, s3_connection_options=self.s3_connection_options,
+                                      credential_provider=self.credential_provider)
 
 
 class AdaptiveSqliteReaderFactory:
@@ -157,9 +184,8 @@ def make_sqlite_reader_factory(*, mode: AccessMode, mmap_size: int = 268435456, 
 async def _in_a_thread(open_shard: Callable[..., ShardReader], options: dict[str, Any]) -> AsyncShardReader:
     import asyncio
 
-    from ._one_shard import AsyncShardReader
-
-    return AsyncShardReader(await asyncio.to_thread(open_shard, **options))
+    inner = await asyncio.to_thread(lambda: open_shard(**options))
+    return AsyncSqliteRangeShardReader(inner) if isinstance(inner, SqliteRangeShardReader) else AsyncSqliteShardReader(inner)
 
 
 @dataclass(slots=True)
@@ -195,29 +221,3 @@ def make_async_sqlite_reader_factory(*, mode: AccessMode, mmap_size: int = 26843
     if mode == "range":
         return AsyncSqliteRangeReaderFactory(page_cache_pages, s3_connection_options, credential_provider)
     raise ValueError(f"mode is 'download' or 'range', given {mode!r}")
-
-
-def SqliteShardReader(*, db_url: str, local_dir: Path, checkpoint_id: str | None, mmap_size: int = 268435456,  # noqa: N802
-                      s3_connection_options: S3ConnectionOptions | None = None,
-                      credential_provider: CredentialProvider | None = None) -> ShardReader:
-    """One shard, downloaded and mapped."""
-    factory = SqliteReaderFactory(mmap_size, s3_connection_options, credential_provider)
-    return factory(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id)
-
-
-def SqliteRangeShardReader(*, db_url: str, local_dir: Path, checkpoint_id: str | None, page_cache_pages: int = 1024,  # noqa: N802
-                           s3_connection_options: S3ConnectionOptions | None = None,
-                           credential_provider: CredentialProvider | None = None) -> ShardReader:
-    """One shard, read by ranges."""
-    factory = SqliteRangeReaderFactory(page_cache_pages, s3_connection_options, credential_provider)
-    return factory(db_url=db_url, local_dir=local_dir, checkpoint_id=checkpoint_id)
-
-
-def AsyncSqliteShardReader(inner: ShardReader) -> AsyncShardReader:  # noqa: N802
-    """`inner` for tasks."""
-    from ._one_shard import AsyncShardReader
-
-    return AsyncShardReader(inner)
-
-
-AsyncSqliteRangeShardReader = AsyncSqliteShardReader

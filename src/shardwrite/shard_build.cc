@@ -29,21 +29,6 @@ constexpr SlateDbCompression kCompressions[] = {{"none", slatedb::Compression::k
                                                 {"zlib", slatedb::Compression::kZlib}, {"lz4", slatedb::Compression::kLz4},
                                                 {"zstd", slatedb::Compression::kZstd}};
 
-Result<std::unique_ptr<kv::DatabaseWriter>> NewDatabase(const ShardFormatOptions& format, kv::OutputFactory outputs, const Outside& outside) {
-  if (format.format == ShardFormat::kSqlite) {
-    const sqlite::SqliteWriterOptions options{format.sqlite_page_size, format.sqlite_sidecar, format.sqlite_page_checksums};
-    return sqlite::NewSqliteWriter(options, std::move(outputs));
-  }
-  slatedb::SlateDbWriterOptions options;
-  const auto* found = std::find_if(std::begin(kCompressions), std::end(kCompressions),
-                                   [&](const SlateDbCompression& each) { return each.name == format.slatedb_compression; });
-  if (found == std::end(kCompressions)) {
-    return InvalidArgument("slatedb_compression is \"{}\"; it is one of none, snappy, zlib, lz4 and zstd", format.slatedb_compression);
-  }
-  options.compression = found->codec;
-  return slatedb::NewSlateDbWriter(options, std::move(outputs), outside.clock, outside.random);
-}
-
 Key UserKey(ByteView stored, const ShardBuildSettings& settings) {
   uint64_t number = 0;
   switch (settings.key_encoding) {
@@ -206,6 +191,21 @@ Status FillAndUpload(const ShardBuildSettings& settings, kv::Cursor& pairs, cons
 }
 
 }  // namespace
+
+Result<std::unique_ptr<kv::DatabaseWriter>> NewDatabase(const ShardFormatOptions& format, kv::OutputFactory outputs, const Outside& outside) {
+  if (format.format == ShardFormat::kSqlite) {
+    const sqlite::SqliteWriterOptions options{format.sqlite_page_size, format.sqlite_sidecar, format.sqlite_page_checksums};
+    return sqlite::NewSqliteWriter(options, std::move(outputs));
+  }
+  slatedb::SlateDbWriterOptions options;
+  const auto* found = std::find_if(std::begin(kCompressions), std::end(kCompressions),
+                                   [&](const SlateDbCompression& each) { return each.name == format.slatedb_compression; });
+  if (found == std::end(kCompressions)) {
+    return InvalidArgument("slatedb_compression is \"{}\"; it is one of none, snappy, zlib, lz4 and zstd", format.slatedb_compression);
+  }
+  options.compression = found->codec;
+  return slatedb::NewSlateDbWriter(options, std::move(outputs), outside.clock, outside.random);
+}
 
 Result<std::string> AttemptKey(const ShardBuildSettings& settings) {
   DS_ASSIGN_OR_RETURN(const std::string database, generation::FormatDbPath(settings.db_path_template, settings.db_id));

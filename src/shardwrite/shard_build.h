@@ -13,6 +13,7 @@
 #include "datashard/sharded_writer.h"
 #include "generation/snapshot_place.h"
 #include "kv/database.h"
+#include "kv/database_writer.h"
 #include "shardwrite/write_events.h"
 
 namespace datashard::shardwrite {
@@ -45,6 +46,9 @@ struct ShardBuildParts {
   WriteLimits& limits;
   const ShardAdapterFactory* adapters = nullptr;  ///< null or empty: databases of our own
 };
+
+/// An empty database of a format, its page size said. Errors: kInvalidArgument: no such compression.
+Result<std::unique_ptr<kv::DatabaseWriter>> NewDatabase(const ShardFormatOptions& format, kv::OutputFactory outputs, const Outside& outside);
 
 /// The directory of the attempt, below the snapshot: "shards/run_id=0f3c/db=00003/attempt=00". Errors: kInvalidArgument: the template.
 Result<std::string> AttemptKey(const ShardBuildSettings& settings);

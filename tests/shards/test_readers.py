@@ -88,6 +88,16 @@ def test_scans_give_keys_of_their_encoding_in_order(published: Place):
         assert list(reader.scan(2000)) == []
 
 
+def test_a_scan_stays_with_its_snapshot(in_sqlite: Place):
+    with in_sqlite.reader() as reader:
+        scan = reader.scan()
+        assert next(scan) == (0, b"value 0")
+        in_sqlite.publish({1: b"new"}, adapter_factory=FORMATS["sqlite"]())
+        assert reader.refresh() is True
+        assert next(scan) == (1, b"value 1")
+    assert [key for key, _ in scan] == list(range(2, 1000))
+
+
 def test_text_keys_are_scanned_by_prefix(place: Place):
     place.publish({"ab": b"1", "abc": b"2", "b": b"3", b"\xff": b"4"}, key_encoding="utf8")
     with place.reader() as reader:

@@ -9,6 +9,7 @@ processes to feed); limits on the rate of writing hold for the whole write.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -118,9 +119,9 @@ def _cel_rule(expr: str, columns: dict[str, str], routing_values: Any, infer: bo
     return {"cel": {"expr": expr, "columns": dict(columns), "routing_values": routing_values, "infer_routing_values": infer}}
 
 
-def _parts(config: BaseShardedWriteConfig) -> dict[str, Any]:
+def _parts(config: BaseShardedWriteConfig, run_id: str) -> dict[str, Any]:
     """The user's own parts of the write."""
-    parts: dict[str, Any] = {"events": event_sink(config.observability.metrics_collector)}
+    parts: dict[str, Any] = {"events": event_sink(config.observability.metrics_collector, run_id)}
     if config.manifest.store is not None:
         parts["manifests"] = ManifestBridge(config.manifest.store)
     if config.lifecycle.run_registry is not None:
@@ -149,10 +150,11 @@ def _write(data: Any, config: BaseShardedWriteConfig, taken: PythonRecordInput[A
     if options is not None:
         options.validate()
     key_col = taken.key_col if isinstance(taken, ColumnWriteInput) else "_key"
-    fields = {**write_fields(config, writer_type="python", key_col=key_col, threads=0), **rule}
-    writer = _start(fields, _parts(config))
+    run_id = config.output.run_id or uuid.uuid4().hex
+    fields = {**write_fields(config, writer_type="python", key_col=key_col, threads=0), **rule, "run_id": run_id}
     progress = Progress()
-    with LogContext(run_id=writer.run_id):
+    with LogContext(run_id=run_id):
+        writer = _start(fields, _parts(config, run_id))
         try:
             add_rows(writer, data, taken, cel_columns, progress)
             progress.building()

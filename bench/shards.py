@@ -35,7 +35,7 @@ def systems(ours: str, peers: str) -> dict[str, tuple[str, str, dict[str, str]]]
 
 def cases(rows: int, lookups: int, repeats: int) -> dict[Case, tuple[str, ...]]:
     """Case → who takes part."""
-    few = max(lookups // 20, 1)
+    few, many = max(lookups // 20, 1), lookups * 5
     both = (SQLITE, SLATE)
     return {
         Case("sorted insert", "build_sorted", rows, repeats): (BARE,),
@@ -46,8 +46,8 @@ def cases(rows: int, lookups: int, repeats: int) -> dict[Case, tuple[str, ...]]:
         Case("get", "get", lookups, repeats): (BARE, PYTHON, *both),
         Case("get, two threads", "get_two_threads", lookups, repeats): both,
         Case("multi_get of 1,000", "multi_get", lookups, repeats): both,
-        Case("get, C++", "cpp_get", lookups, repeats): both,
-        Case("get, C++, two threads", "cpp_get_two_threads", lookups, repeats): both,
+        Case("get, C++", "cpp_get", many, repeats): both,
+        Case("get, C++, two threads", "cpp_get_two_threads", many, repeats): both,
         Case("async get", "async_get", lookups, repeats): both,
         Case("async get, the engine", "async_get", few, repeats): (SLATEDB,),
     }

@@ -23,7 +23,7 @@ MULTI = 1_000
 class Adapter:
     def __init__(self, directory: str):
         self.format = os.environ["SHARDS_BENCH_FORMAT"]
-        self.directory = os.path.join(directory, self.format)
+        self.directory = os.path.join(directory, "ours-" + self.format)
         self.native = load()
         self.rows = 0
         self.seed = 0

@@ -65,7 +65,7 @@ struct ShardedWriteSettings {
   int64_t batch_size = 50'000;  ///< pairs between two looks at the rate limit
   std::optional<double> writes_per_second_max, write_bytes_per_second_max;  ///< of the whole writer
   std::optional<ShardRetry> shard_retry;  ///< none: an error of one shard ends the write
-  int64_t memory_bytes_max = int64_t{512} << 20;  ///< of rows held; beyond it they are sorted and spilled
+  int64_t memory_bytes_max = int64_t{512} << 20;  ///< of all the write holds; rows beyond their share are sorted and spilled
   int threads = 0;  ///< that sort, build and upload; 0: as many as cores
 };
 

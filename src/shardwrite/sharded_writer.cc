@@ -25,6 +25,11 @@ namespace {
 constexpr size_t kSlateDbKeyBytesMax = 65'535;
 constexpr std::chrono::seconds kLastWordGrace{2};  // to tell the run's record, once the caller interrupts
 
+// Of the budget: rows and their index; the databases being built have an eighth, half as much again while they grow; what is left is for filters,
+// merges and uploads.
+constexpr int64_t RowsShare(int64_t memory_bytes_max) { return std::max<int64_t>(memory_bytes_max / 16 * 9, 1); }
+constexpr int64_t OutputShare(int64_t memory_bytes_max, int threads) { return memory_bytes_max / 8 / threads; }
+
 class Writer final : public ShardedWriter {
  public:
   Writer(ShardedWriteSettings settings, ShardedWriteParts parts, WriterPlace where, std::string run_id, std::unique_ptr<RowRouter> router)
@@ -35,7 +40,7 @@ class Writer final : public ShardedWriter {
         threads_(settings_.threads > 0 ? settings_.threads : CoreCount()),
         local_(LocalDirectoryOf(settings_, run_id_)),
         router_(std::move(router)),
-        sorter_({settings_.memory_bytes_max, local_.path, threads_}),
+        sorter_({RowsShare(settings_.memory_bytes_max), local_.path, threads_}),
         events_(parts_.events, where_.outside.clock) {
     if (settings_.writes_per_second_max) limits_.pairs = std::make_unique<RateLimit>(*settings_.writes_per_second_max, where_.outside.clock);
     if (settings_.write_bytes_per_second_max) limits_.bytes = std::make_unique<RateLimit>(*settings_.write_bytes_per_second_max, where_.outside.clock);
@@ -139,7 +144,7 @@ Result<std::vector<ShardMeta>> Writer::Build(const RoutingOutcome& outcome) {
   }
   common.batch_size = settings_.batch_size;
   common.local_directory = local_.path;
-  common.output_bytes_max = std::min(common.output_bytes_max, settings_.memory_bytes_max / (2 * threads_));
+  common.output_bytes_max = std::min(common.output_bytes_max, OutputShare(settings_.memory_bytes_max, threads_));
   const ShardBuildParts parts{*where_.place, where_.outside, events_, limits_, &parts_.adapters};
   return BuildShards(sorter_, tasks, common, settings_.shard_retry, threads_, parts);
 }

@@ -1,5 +1,6 @@
 #include "shardwrite/pair_sorter.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -190,6 +191,7 @@ Status PairSorter::Seal() {
   }
   if (pairs_held_ > 0) DS_RETURN_IF_ERROR(Spill());
   chunks_.clear();  // merging needs the memory for buffers
+  malloc_trim(0);   // which malloc would keep for chunks that never come
   return {};
 }
 

@@ -82,15 +82,6 @@ std::shared_ptr<HttpClient> SharedHttpClient(const std::string& ca_file, bool ve
   return client;
 }
 
-s3::S3StoreSettings::Exclusive ExclusiveOf(s3::ConditionalWrites writes) {
-  switch (writes) {
-    case s3::ConditionalWrites::kWork: return s3::S3StoreSettings::Exclusive::kTrusted;
-    case s3::ConditionalWrites::kAbsent: return s3::S3StoreSettings::Exclusive::kAbsent;
-    case s3::ConditionalWrites::kProbe: break;
-  }
-  return s3::S3StoreSettings::Exclusive::kProbe;
-}
-
 // By the last part of the key, as every writer of such snapshots stores them.
 std::string_view ContentTypeOf(std::string_view key) {
   const std::string_view name = key.substr(key.rfind('/') + 1);
@@ -130,7 +121,7 @@ Result<std::shared_ptr<ObjectStore>> OpenBucket(const BucketAccess& access, cons
   const s3::S3Settings& settings = access.settings;
   DS_ASSIGN_OR_RETURN(std::shared_ptr<ObjectStore> store,
                       s3::OpenS3Store({.place = settings.place, .prefix = settings.prefix,
-                                       .exclusive = ExclusiveOf(settings.conditional_writes), .retry = access.retry,
+                                       .exclusive = s3::ExclusiveOf(settings.conditional_writes), .retry = access.retry,
                                        .content_type_of = ContentTypeOf},
                                       http, s3::CredentialsFor(settings, environment, *http, outside), outside));
   return store;

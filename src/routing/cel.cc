@@ -7,6 +7,16 @@
 
 namespace datashard::routing {
 
+CelValue CelValueOf(const KeyView& key) {
+  switch (key.kind()) {
+    case KeyView::Kind::kInt: return key.as_int();
+    case KeyView::Kind::kUnsigned: return key.as_unsigned();
+    case KeyView::Kind::kText: return CelText{key.bytes()};
+    case KeyView::Kind::kBytes: break;
+  }
+  return CelBytes{key.bytes()};
+}
+
 using cel::ValueType;
 
 void CelScratch::Clear() {

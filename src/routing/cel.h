@@ -38,6 +38,9 @@ class CelScratch {
   std::vector<std::unique_ptr<char[]>> blocks_;
 };
 
+/// The value of the column "key" where the row has no other. Borrows.
+CelValue CelValueOf(const KeyView& key);
+
 /// Callable from several threads, each with a scratch of its own.
 class CompiledCel {
  public:

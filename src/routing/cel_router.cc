@@ -9,16 +9,6 @@
 namespace datashard::routing {
 namespace {
 
-CelValue ValueOf(const KeyView& key) {
-  switch (key.kind()) {
-    case KeyView::Kind::kInt: return key.as_int();
-    case KeyView::Kind::kUnsigned: return key.as_unsigned();
-    case KeyView::Kind::kText: return CelText{key.bytes()};
-    case KeyView::Kind::kBytes: break;
-  }
-  return CelBytes{key.bytes()};
-}
-
 class CelRouter final : public Router {
  public:
   CelRouter(std::shared_ptr<const CompiledCel> cel, std::optional<RoutingValues> values, int32_t num_dbs)
@@ -30,7 +20,7 @@ class CelRouter final : public Router {
 
   Result<std::optional<int32_t>> Route(const KeyView& key) const override {
     if (needs_context_) return NeedsContext();
-    const CelValue value = ValueOf(key);
+    const CelValue value = CelValueOf(key);
     return RouteContext({&value, 1});
   }
 

@@ -240,6 +240,15 @@ class S3Store final : public ObjectStore {
 
 }  // namespace
 
+S3StoreSettings::Exclusive ExclusiveOf(ConditionalWrites writes) {
+  switch (writes) {
+    case ConditionalWrites::kWork: return S3StoreSettings::Exclusive::kTrusted;
+    case ConditionalWrites::kAbsent: return S3StoreSettings::Exclusive::kAbsent;
+    case ConditionalWrites::kProbe: break;
+  }
+  return S3StoreSettings::Exclusive::kProbe;
+}
+
 Result<std::unique_ptr<ObjectStore>> OpenS3Store(S3StoreSettings settings, std::shared_ptr<HttpClient> http,
                                                  std::shared_ptr<CredentialsProvider> credentials, const Outside& outside) {
   const std::string& endpoint = settings.place.endpoint;

@@ -9,6 +9,7 @@
 #include "s3/credentials.h"
 #include "s3/exchange.h"
 #include "s3/s3_client.h"
+#include "s3/settings.h"
 #include "storage/object_store.h"
 
 namespace datashard::s3 {
@@ -27,6 +28,9 @@ struct S3StoreSettings {
   RetrySettings retry;
   ContentTypeOf content_type_of = BytesOfAnyKind;
 };
+
+/// What users say of conditional writes, for a store.
+S3StoreSettings::Exclusive ExclusiveOf(ConditionalWrites writes);
 
 /// No request is made here. Costs in requests: Get, GetRange, Head, Replace, DropBody, Delete, PutIfAbsent, Publish, StillNamed,
 /// ServerTime: one; OpenReader: one, which brings the last 64 KiB too; List: one for each 1,000 objects; GetMany, HeadMany: one for each, all at once; a group: one

@@ -15,16 +15,6 @@ namespace {
 
 using Columns = std::vector<std::pair<std::string, CelType>>;
 
-CelValue ValueOf(const KeyView& key) {
-  switch (key.kind()) {
-    case KeyView::Kind::kInt: return key.as_int();
-    case KeyView::Kind::kUnsigned: return key.as_unsigned();
-    case KeyView::Kind::kText: return CelText{key.bytes()};
-    case KeyView::Kind::kBytes: break;
-  }
-  return CelBytes{key.bytes()};
-}
-
 Error Unassigned(std::string_view what) { return InvalidArgument("{}{}", kAssignmentPrefix, what); }
 
 // Hash and range: the shard follows from the key, and partitions are shards.
@@ -75,7 +65,7 @@ class CelRowRouter : public RowRouter {
       : spec_{ShardingStrategy::kCel, std::nullopt, rule.expr, rule.columns}, expression_(std::move(expression)) {}
   const Columns& columns() const override { return *spec_.cel_columns; }
   Result<int32_t> Partition(const KeyView& key, std::span<const CelValue> values) override {
-    const CelValue key_value = ValueOf(key);
+    const CelValue key_value = routing::CelValueOf(key);
     if (values.empty() && columns().size() == 1 && columns()[0].first == "key") values = {&key_value, 1};
     if (values.size() != columns().size()) {
       return InvalidArgument("key {}: {} values for the {} columns of the sharding expression", ToString(key), values.size(), columns().size());

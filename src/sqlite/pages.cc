@@ -38,14 +38,6 @@ class PagesOfMappedFile final : public FilePages {
     if (!Known(number)) return NoSuchPage(number);
     return Page{ByteView(start_ + OffsetOf(number), header().page_size), nullptr};
   }
-  Result<std::vector<Page>> GetMany(std::span<const uint32_t> numbers) const override {
-    std::vector<Page> pages;
-    for (const uint32_t number : numbers) {
-      DS_ASSIGN_OR_RETURN(Page page, Get(number, kv::Residency::kAnywhere));
-      pages.push_back(std::move(page));
-    }
-    return pages;
-  }
 
  private:
   const char* const start_;

@@ -36,7 +36,14 @@ class Pages {
   virtual bool mapped() const = 0;
   virtual Result<Page> Get(uint32_t number, kv::Residency residency) const = 0;
   /// In the order asked. What is not resident is fetched side by side, neighbours as one.
-  virtual Result<std::vector<Page>> GetMany(std::span<const uint32_t> numbers) const = 0;
+  virtual Result<std::vector<Page>> GetMany(std::span<const uint32_t> numbers) const {
+    std::vector<Page> pages;
+    for (const uint32_t number : numbers) {
+      DS_ASSIGN_OR_RETURN(Page page, Get(number, kv::Residency::kAnywhere));
+      pages.push_back(std::move(page));
+    }
+    return pages;
+  }
 
   Error Damaged(uint32_t number, std::string_view what) const {
     return Corruption("{}: page {} (at byte {}): {}", uri(), number, int64_t{number - 1} * header().page_size, what);

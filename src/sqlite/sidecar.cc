@@ -30,14 +30,6 @@ class FirstPageOnly final : public Pages {
     if (number != 1) return Unsupported("{}: its schema takes more than one page", kSubject);
     return Page{page_, nullptr};
   }
-  Result<std::vector<Page>> GetMany(std::span<const uint32_t> numbers) const override {
-    std::vector<Page> pages;
-    for (const uint32_t number : numbers) {
-      DS_ASSIGN_OR_RETURN(Page page, Get(number, kv::Residency::kAnywhere));
-      pages.push_back(std::move(page));
-    }
-    return pages;
-  }
 
  private:
   const FileHeader header_;

@@ -20,15 +20,6 @@ const std::shared_ptr<HttpClient>& SharedHttpClient(const Environment& environme
   return *client;
 }
 
-s3::S3StoreSettings::Exclusive ExclusiveOf(s3::ConditionalWrites writes) {
-  switch (writes) {
-    case s3::ConditionalWrites::kWork: return s3::S3StoreSettings::Exclusive::kTrusted;
-    case s3::ConditionalWrites::kAbsent: return s3::S3StoreSettings::Exclusive::kAbsent;
-    case s3::ConditionalWrites::kProbe: break;
-  }
-  return s3::S3StoreSettings::Exclusive::kProbe;
-}
-
 /// Whose credentials: temporary keys change, so what they are derived from stands for them.
 std::string WhoAsks(const s3::S3Settings& settings, const Environment& environment) {
   if (settings.keys) return settings.keys->access_key;
@@ -65,7 +56,7 @@ Result<TablePlace> OpenBucket(const s3::S3Settings& settings, const Environment&
   DS_ASSIGN_OR_RETURN(std::shared_ptr<ObjectStore> store,
                       s3::OpenS3Store({.place = settings.place,
                                        .prefix = settings.prefix,
-                                       .exclusive = ExclusiveOf(settings.conditional_writes)},
+                                       .exclusive = s3::ExclusiveOf(settings.conditional_writes)},
                                       http, s3::CredentialsFor(settings, environment, *http, outside), outside));
   DS_ASSIGN_OR_RETURN(std::unique_ptr<ObjectStore> metered,
                       WithCache(MeteredStore(std::move(store), outside), settings, environment, outside));

@@ -55,6 +55,12 @@ int32_t WidthOf(char32_t c) {
   return width < 0 ? 1 : width;
 }
 
+std::string JsonEscape(char32_t c) {
+  if (c < 0x10000) return fmt::format("\\u{:04x}", static_cast<uint32_t>(c));
+  const uint32_t rest = static_cast<uint32_t>(c) - 0x10000;
+  return fmt::format("\\u{:04x}\\u{:04x}", 0xD800 + (rest >> 10), 0xDC00 + (rest & 0x3FF));
+}
+
 char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 }  // namespace
@@ -121,14 +127,31 @@ std::string JsonString(std::string_view text) {
       out += "\\n";
     } else if (c.value == '\t') {
       out += "\\t";
-    } else if (c.value < 0x20 || c.value == 0x7F) {
-      out += fmt::format("\\u{:04x}", static_cast<uint32_t>(c.value));
+    } else if (IsControl(c.value) || IsDeceptive(c.value)) {
+      out += JsonEscape(c.value);
     } else {
       out += text.substr(0, c.size_bytes);
     }
     text.remove_prefix(c.size_bytes);
   }
   return out + "\"";
+}
+
+std::string TerminalSafeJson(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  while (!json.empty()) {
+    const CodePoint c = Decode(json);
+    // Line ends and indentation stand between texts only; inside, their library has escaped them.
+    const bool is_layout = c.value == '\n' || c.value == '\t' || c.value == '\r';
+    if (c.valid && !is_layout && (IsControl(c.value) || IsDeceptive(c.value))) {
+      out += JsonEscape(c.value);
+    } else {
+      out += json.substr(0, c.size_bytes);
+    }
+    json.remove_prefix(c.size_bytes);
+  }
+  return out;
 }
 
 std::string WithThousands(int64_t number) {

@@ -20,8 +20,11 @@ int32_t DisplayWidth(std::string_view text);
 /// The beginning of `text` that fits into `width` columns, with "…" as its last column where something was cut.
 std::string Shorten(std::string_view text, int32_t width);
 
-/// `text` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD.
+/// `text` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD, and what a terminal would obey or hide is escaped.
 std::string JsonString(std::string_view text);
+
+/// JSON that another library wrote, with what a terminal would obey or hide spelled \uXXXX: it says the same.
+std::string TerminalSafeJson(std::string_view json);
 
 /// 336776 as "336,776".
 std::string WithThousands(int64_t number);

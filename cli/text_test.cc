@@ -49,6 +49,11 @@ TEST(Shorten, KeepsWhatFitsAndMarksTheCut) {
 TEST(JsonString, EscapesWhatJsonMust) {
   EXPECT_EQ(JsonString("a\"b\\c\n\t\x01"), R"("a\"b\\c\n\t\u0001")");
   EXPECT_EQ(JsonString("ö\xff"), "\"ö\uFFFD\"");
+  EXPECT_EQ(JsonString("\u009b31m\u202e\U000E0041"), R"("\u009b31m\u202e\udb40\udc41")");
+}
+
+TEST(TerminalSafeJson, EscapesWhatATerminalObeysAndLeavesTheLayout) {
+  EXPECT_EQ(TerminalSafeJson("{\n  \"kö\": \"\u009b\x7f\u202e\"\n}"), "{\n  \"kö\": \"\\u009b\\u007f\\u202e\"\n}");
 }
 
 TEST(Numbers, ReadLikeAPersonWouldWriteThem) {

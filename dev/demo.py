@@ -1,5 +1,6 @@
 """The main job on real data: four processes load the 336,776 flights that left New York in 2013 into one table at once,
-day by day; then the table is checked against the CSV, filtered, read as it was earlier, asked in SQL, and stressed.
+day by day; then the table is checked against the CSV, filtered, read as it was earlier, asked in SQL, published as a snapshot to look
+aircraft up in, and stressed.
 
     .venv/bin/python dev/demo.py FLIGHTS.csv DIRECTORY
 """
@@ -8,8 +9,10 @@ from __future__ import annotations
 
 import csv
 import datetime
+import json
 import multiprocessing
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,8 +20,11 @@ from pathlib import Path
 import datashard
 import stress
 import stress_check
+from shardyfusion import ColumnWriteInput, ConcurrentShardedReader, HashShardedWriteConfig, ValueSpec
+from shardyfusion.writer.python import write_hash_sharded
 
 WRITERS = 4
+SHOWN = ("month", "day", "carrier", "flight", "origin", "dest")
 SUMMED = ("dep_delay", "arr_delay", "air_time", "distance", "flight")
 COLUMNS = [(name, "int") for name in ("year", "month", "day", "dep_time", "sched_dep_time", "dep_delay", "arr_time",
                                       "sched_arr_time", "arr_delay")]
@@ -139,6 +145,38 @@ def sql(table: datashard.Table) -> None:
         say(f"{carrier}: {flights:,} of {of_all:,} flights, {delay} minutes late on average")
 
 
+def last_flights(table: datashard.Table):
+    """The columns of every flight with a tail number as Arrow, in the order of departure."""
+    rows = table.to_arrow(columns=["tailnum", "time_hour", "sched_dep_time", *SHOWN], filter={"tailnum": ("is_not_null", True)}, parallel=True)
+    return rows.sort_by([("time_hour", "ascending"), ("sched_dep_time", "ascending")])
+
+
+def look_up(table: datashard.Table, directory: Path) -> None:
+    """Publishes the last flight of every aircraft, and looks all of them up again; then a few with the command."""
+    rows = last_flights(table)
+    place = directory / "aircraft"
+    shutil.rmtree(place, ignore_errors=True)
+    config = HashShardedWriteConfig(num_dbs=4, s3_prefix=place.as_uri(), key_encoding="utf8")
+    start = time.monotonic()
+    result = write_hash_sharded(rows, config, ColumnWriteInput("tailnum", ValueSpec.json_cols(list(SHOWN))))
+    say(f"{rows.num_rows:,} flights became a snapshot of {result.stats.rows_written:,} aircraft in {len(result.winners)} shards "
+        f"({(time.monotonic() - start) * 1e3:.0f} ms)")
+    last = {row["tailnum"]: {name: row[name] for name in SHOWN} for row in rows.select(["tailnum", *SHOWN]).to_pylist()}
+    start = time.monotonic()
+    with ConcurrentShardedReader(s3_prefix=place.as_uri(), local_root=str(directory / "cache")) as reader:
+        found = reader.multi_get(list(last))
+    seconds = time.monotonic() - start
+    if {tailnum: json.loads(value) for tailnum, value in found.items()} != last:
+        raise SystemExit("the snapshot differs from the table")
+    say(f"all of them looked up from Python in {seconds * 1e3:.0f} ms: each is the last flight of the table")
+    settings = directory / "reader.toml"
+    settings.write_text(f'[reader]\ncurrent_url = "{place.as_uri()}/_CURRENT"\n[output]\nformat = "text"\nvalue_encoding = "utf8"\n')
+    shardy = Path(sys.executable).with_name("shardy")
+    lines = subprocess.run([shardy, "--config", settings, "multiget", "N14228", "N328AA", "N00000"], check=True, capture_output=True, text=True)
+    for line in lines.stdout.splitlines():
+        say(f"shardy: {line}")
+
+
 def main() -> None:
     csv_path, directory = sys.argv[1], Path(sys.argv[2]).resolve()
     table_path = directory / "flights"
@@ -158,6 +196,7 @@ def main() -> None:
     part("a filtered scan", filtered, table)
     part("the table as it was", earlier, table)
     part("SQL by DuckDB on the same files", sql, table)
+    part("a snapshot to look keys up in", look_up, table, directory)
     stress_path = directory / "stress"
     shutil.rmtree(stress_path, ignore_errors=True)
     (directory / "plain-file.json").unlink(missing_ok=True)
@@ -174,6 +213,7 @@ def main() -> None:
     for title, seconds in timings:
         say(f"{seconds:5.1f} s  {title}")
     print(f"The table lies in {table_path}. Look at it:  .venv/bin/datashard scan {table_path} --limit 5")
+    print(f"The snapshot lies beside it. Look into it:  .venv/bin/shardy --config {directory / 'reader.toml'}")
 
 
 if __name__ == "__main__":

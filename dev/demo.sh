@@ -19,6 +19,6 @@ fetch_flights() {
   rm -rf "$scratch"
 }
 
-dev/build.sh datashard_command _core
+dev/build.sh datashard_command shardy_command _core _shards_core
 step "flights of 2013" fetch_flights
 step "demonstration" "$venv/bin/python" dev/demo.py "$flights" demo-data

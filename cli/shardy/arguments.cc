@@ -141,6 +141,7 @@ Result<Arguments> ParseArguments(int argc, const char* const* argv) {
   app.add_flag("--version", values.version, "Print the version and exit");
   app.footer("`shardy COMMAND --help` explains a command. Errors are a JSON object on standard error, and exit code 1.");
   app.require_subcommand(0, 1);
+  app.fallthrough();  // options of all commands may stand behind the command too
   AddGlobal(app, values.global);
   AddLookups(app, values);
   AddHistory(app, values);

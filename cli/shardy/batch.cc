@@ -14,7 +14,7 @@ namespace {
 const std::vector<std::string> kOps = {"get", "multiget", "refresh", "info", "shards", "route", "health", "history"};
 
 Error At(const YAML::Node& node, const std::string& message) {
-  return Error(ErrorKind::kInvalidArgument, fmt::format("line {}: {}", node.Mark().line + 1, message));
+  return Error(ErrorKind::kInvalidArgument, fmt::format("line {}: {}", std::max(node.Mark().line, 0) + 1, message));
 }
 
 Result<std::string> Scalar(const YAML::Node& node, const std::string& what) {
@@ -52,7 +52,7 @@ Status SetField(const std::string& name, const YAML::Node& value, BatchItem& ite
   }
   if (name == "staleness_threshold") {
     double seconds = 0;
-    if (!YAML::convert<double>::decode(value, seconds) || seconds < 0) return At(value, "staleness_threshold is no number of seconds");
+    if (!YAML::convert<double>::decode(value, seconds) || !(seconds >= 0)) return At(value, "staleness_threshold is no number of seconds");
     item.staleness_threshold_s = seconds;
     return {};
   }

@@ -27,19 +27,28 @@ std::optional<std::string> FromEnvironment(const char* name) {
   return value;
 }
 
+// A directory that may not be searched holds no file for us. Errors: kNotFound for one that was named.
+Result<bool> Exists(const std::string& path) {
+  std::error_code failure;
+  const bool exists = std::filesystem::exists(path, failure);
+  if (failure) return Error(ErrorKind::kNotFound, fmt::format("{}: {}", path, failure.message()));
+  return exists;
+}
+
 // One of the files: named by an option or a variable, or found where it usually lies. None: there is none.
 Result<std::optional<std::string>> FindFile(const std::optional<std::string>& option, const char* variable, const std::string& name) {
   for (const auto& named : {option, FromEnvironment(variable)}) {
     if (!named) continue;
-    if (!std::filesystem::exists(*named)) {
+    DS_ASSIGN_OR_RETURN(const bool exists, Exists(*named));
+    if (!exists) {
       return Error(ErrorKind::kNotFound, fmt::format("there is no file {}, which was named as {}", *named, name));
     }
     return named;
   }
-  if (std::filesystem::exists(name)) return std::optional("./" + name);
+  if (const Result<bool> here = Exists(name); here.ok() && *here) return std::optional("./" + name);
   if (const auto home = FromEnvironment("HOME")) {
     const std::string usual = *home + "/.config/shardy/" + name;
-    if (std::filesystem::exists(usual)) return std::optional(usual);
+    if (const Result<bool> there = Exists(usual); there.ok() && *there) return std::optional(usual);
   }
   return std::optional<std::string>();
 }
@@ -94,6 +103,9 @@ class Section {
 };
 
 Result<toml::table> ParseFile(const std::string& path) {
+  std::error_code ignored;
+  // Opened as a file, a directory reads as an empty one.
+  if (std::filesystem::is_directory(path, ignored)) return Wrong("{} is a directory; a TOML file is expected", path);
   try {
     return toml::parse_file(path);
   } catch (const toml::parse_error& error) {
@@ -208,8 +220,20 @@ Status ReadConfigFile(const std::string& path, Config& config, FileChoices& choi
 Result<double> NumberOf(const std::string& key, const std::string& text) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || !(number > 0)) return Wrong("{} is {}; it is a number above 0", key, text);
+  if (error != std::errc() || end != text.data() + text.size()) return Wrong("{} is {}; it is a number above 0", key, text);
   return number;
+}
+
+Status SetTimeout(const std::string& what, double seconds, std::optional<double>& target) {
+  if (!(seconds > 0 && seconds <= 86'400)) return Wrong("{} is {}; it can be up to 86400 seconds, and not 0", what, seconds);
+  target = seconds;
+  return {};
+}
+
+Status SetAttempts(const std::string& what, double number, SnapshotS3Options& s3) {
+  if (!(number >= 1 && number <= 1000) || number != std::floor(number)) return Wrong("{} is {}; it can be 1 to 1000", what, number);
+  s3.max_attempts = static_cast<int>(number);
+  return {};
 }
 
 Status SetVerify(const std::string& text, SnapshotS3Options& s3) {
@@ -242,10 +266,8 @@ Status SetS3Option(const std::string& option, SnapshotS3Options& s3) {
                  "verify_ssl, connect_timeout, read_timeout, max_attempts", option, key);
   }
   DS_ASSIGN_OR_RETURN(const double number, NumberOf("--s3-option " + key, value));
-  if (key == "connect_timeout") s3.connect_timeout_s = number;
-  if (key == "read_timeout") s3.read_timeout_s = number;
-  if (key == "max_attempts") s3.max_attempts = static_cast<int>(number);
-  return {};
+  if (key == "max_attempts") return SetAttempts("--s3-option " + key, number, s3);
+  return SetTimeout("--s3-option " + key, number, key == "connect_timeout" ? s3.connect_timeout_s : s3.read_timeout_s);
 }
 
 Status ReadCredentials(const std::string& path, const std::string& profile, Config& config) {
@@ -269,10 +291,12 @@ Status ReadCredentials(const std::string& path, const std::string& profile, Conf
   SHARDY_TAKE(section, std::string, "secret_access_key", s3.secret_access_key);
   SHARDY_TAKE(section, std::string, "session_token", s3.session_token);
   SHARDY_TAKE(section, std::string, "addressing_style", s3.addressing_style);
-  SHARDY_TAKE(section, double, "connect_timeout", s3.connect_timeout_s);
-  SHARDY_TAKE(section, double, "read_timeout", s3.read_timeout_s);
+  for (const auto& [key, target] : {std::pair("connect_timeout", &s3.connect_timeout_s), std::pair("read_timeout", &s3.read_timeout_s)}) {
+    DS_ASSIGN_OR_RETURN(const std::optional<double> seconds, section.Take<double>(key));
+    if (seconds) DS_RETURN_IF_ERROR(SetTimeout(fmt::format("{}, [{}] {}", path, profile, key), *seconds, *target));
+  }
   DS_ASSIGN_OR_RETURN(const std::optional<int64_t> attempts, section.Take<int64_t>("max_attempts"));
-  if (attempts) s3.max_attempts = static_cast<int>(*attempts);
+  if (attempts) DS_RETURN_IF_ERROR(SetAttempts(fmt::format("{}, [{}] max_attempts", path, profile), static_cast<double>(*attempts), s3));
   const Result<std::optional<bool>> verify = section.Take<bool>("verify_ssl");
   if (verify.ok()) {
     if (*verify) s3.verify_ssl = **verify;
@@ -329,6 +353,7 @@ Result<Config> LoadConfig(const GlobalArguments& arguments) {
   std::error_code ignored;
   config.reader.local_root = (std::filesystem::temp_directory_path(ignored) / fmt::format("shardy-{}", getuid())).string();
   config.reader.max_workers = 4;
+  config.postgres.ensure_tables = false;  // to look something up takes no right to make tables
   DS_ASSIGN_OR_RETURN(const std::optional<std::string> config_file, FindFile(arguments.config, "SHARDY_CONFIG", "reader.toml"));
   if (config_file) DS_RETURN_IF_ERROR(ReadConfigFile(*config_file, config, choices));
   DS_ASSIGN_OR_RETURN(const std::optional<std::string> credentials,

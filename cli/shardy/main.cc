@@ -25,7 +25,7 @@ namespace {
 constexpr int kExitFailed = 1;
 
 void Complain(const Json& error) {
-  const std::string line = error.dump() + "\n";
+  const std::string line = JsonText(error) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
@@ -49,10 +49,12 @@ class Runner {
     for (const std::string& key : command.keys) {
       if (key != "-") keys.push_back(key);
       for (std::string line; key == "-" && std::getline(std::cin, line);) {
+        DS_RETURN_IF_ERROR(CheckSignals());
         if (!line.empty() && line.back() == '\r') line.pop_back();
         if (!line.empty()) keys.push_back(line);
       }
     }
+    DS_RETURN_IF_ERROR(CheckSignals());  // a signal looks like the end of the input
     return Answer(MultiGet(session_, keys, command.context));
   }
   Result<int> operator()(const RouteCommand& command) { return Answer(Route(session_, command.key, command.context)); }
@@ -169,7 +171,8 @@ int main(int argc, char** argv) {
   try {
     return datashard::cli::shardy::Main(argc, argv);
   } catch (const std::exception& exception) {
-    std::fputs(fmt::format("{{\"op\":\"internal\",\"error\":\"unexpected failure: {}; please report it\"}}\n", exception.what()).c_str(), stderr);
-    return 1;
+    using namespace datashard::cli::shardy;
+    Complain({{"op", "internal"}, {"error", fmt::format("unexpected failure: {}; please report it", exception.what())}});
+    return kExitFailed;
   }
 }

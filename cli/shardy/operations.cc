@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <span>
 
 #include "cli/shardy/value_text.h"
@@ -175,9 +176,13 @@ Result<Json> Shards(Session& session) {
 }
 
 Result<Json> Health(Session& session, std::optional<double> staleness_threshold_s) {
-  DS_ASSIGN_OR_RETURN(ShardedReader* const reader, session.Reader());
   std::optional<std::chrono::microseconds> threshold;
-  if (staleness_threshold_s) threshold = std::chrono::microseconds(std::llround(*staleness_threshold_s * 1e6));
+  if (staleness_threshold_s) {
+    constexpr double kLongest = 1e12;  // 30,000 years: in microseconds it fits
+    if (!(*staleness_threshold_s >= 0)) return Error(ErrorKind::kInvalidArgument, "a staleness threshold is a number of seconds, 0 or more");
+    threshold = std::chrono::microseconds(std::llround(std::min(*staleness_threshold_s, kLongest) * 1e6));
+  }
+  DS_ASSIGN_OR_RETURN(ShardedReader* const reader, session.Reader());
   const ReaderHealth health = reader->health(threshold);
   return Json{{"op", "health"}, {"status", StatusText(health.status)}, {"manifest_ref", health.manifest_ref},
               {"manifest_age_seconds", static_cast<double>(health.manifest_age.count()) / 1e6}, {"num_shards", health.num_shards},

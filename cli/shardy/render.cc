@@ -94,11 +94,15 @@ std::string Text(const Json& answer, const std::string& op, const std::string& n
 
 }  // namespace
 
+std::string JsonText(const Json& json, int indent) {
+  return TerminalSafeJson(json.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace));
+}
+
 std::string Render(const Json& answer, Format format, const std::string& null_repr) {
   const std::string op = answer.value("op", "");
   const bool is_error = answer.contains("error");
-  if (format == Format::kJson) return answer.dump(2) + "\n";
-  if (format == Format::kJsonLines) return answer.dump() + "\n";
+  if (format == Format::kJson) return JsonText(answer, 2) + "\n";
+  if (format == Format::kJsonLines) return JsonText(answer) + "\n";
   if (is_error) return "error: " + Cell(answer["error"]) + "\n";
   return format == Format::kTable ? Table(answer, op, null_repr) : Text(answer, op, null_repr);
 }

@@ -63,6 +63,7 @@ Result<T> Number(const std::string& text, std::string_view usage) {
 
 Result<Json> Use(Session& session, const std::vector<std::string>& words) {
   constexpr std::string_view kUsage = "use --offset N | --ref REF | --latest";
+  const std::optional<std::string> before = session.config().reader.pinned_ref;
   if (words.size() == 2 && words[1] == "--latest") {
     session.Pin(std::nullopt);
   } else if (words.size() == 3 && words[1] == "--ref") {
@@ -74,7 +75,9 @@ Result<Json> Use(Session& session, const std::vector<std::string>& words) {
   } else {
     return Usage(kUsage);
   }
-  return Info(session);
+  Result<Json> info = Info(session);
+  if (!info.ok()) session.Pin(before);
+  return info;
 }
 
 Result<Json> RunLine(Session& session, const std::vector<std::string>& words) {
@@ -102,6 +105,7 @@ Result<Json> RunLine(Session& session, const std::vector<std::string>& words) {
     int64_t limit = 10;
     if (words.size() == 2) {
       DS_ASSIGN_OR_RETURN(limit, Number<int64_t>(words[1], "history [N]"));
+      if (limit < 1) return Usage("history [N]");
     }
     return History(session, limit);
   }
@@ -169,6 +173,7 @@ Status RunRepl(Session& session, Output& out) {
     }
     DS_RETURN_IF_ERROR(out.Flush());
   }
+  DS_RETURN_IF_ERROR(CheckSignals());  // a signal looks like the end of the input
   return lines.on_terminal() ? out.Write("\n") : Status();
 }
 

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
 
 namespace datashard::cli::shardy {
 
@@ -33,7 +35,8 @@ Result<ShardedReader*> Session::Reader() {
 
 Result<ManifestRef> Session::AtOffset(int64_t offset) {
   DS_ASSIGN_OR_RETURN(ManifestStore* const manifests, Manifests());
-  DS_ASSIGN_OR_RETURN(const std::vector<ManifestRef> listed, manifests->ListManifests(offset + 1));
+  const int64_t limit = std::min(offset, std::numeric_limits<int64_t>::max() - 1) + 1;
+  DS_ASSIGN_OR_RETURN(const std::vector<ManifestRef> listed, manifests->ListManifests(limit));
   if (static_cast<int64_t>(listed.size()) <= offset) {
     return Error(ErrorKind::kNotFound, fmt::format("offset {} is out of range: there are {} manifests; `shardy history` lists them", offset,
                                                    listed.size()));

@@ -1,11 +1,8 @@
 """Fixtures of the tests of the `datashard` command."""
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # pytest imports tests by file, so neighbours are not found otherwise
-from cli_harness import Command  # noqa: E402
+from cli_harness import Command
 
 
 @pytest.fixture

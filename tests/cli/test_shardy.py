@@ -7,39 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cli_harness import ROOT, Answer, Command, find_command
+from cli_harness import ROOT, Answer
+from shardy_command import Shardy, publish
 
 DOCS = (ROOT / "docs" / "shardy.md").read_text()
 COMMANDS = ["get", "multiget", "info", "shards", "route", "health", "refresh", "exec", "schema", "history", "rollback", "cleanup"]
-
-
-class Shardy(Command):
-    def __init__(self, directory: Path):
-        super().__init__(directory)
-        self.path = os.environ.get("SHARDY_COMMAND") or str(Path(find_command()).with_name("shardy"))
-        self.current = f"file://{directory}/people/_CURRENT"
-
-    def environment(self, **extra: str) -> dict[str, str]:
-        kept = {name: value for name, value in super().environment(**extra).items() if not name.startswith("SHARDY_")}
-        return {**kept, "SHARDY_CURRENT": self.current, "HOME": str(self.directory)}
-
-    def json(self, *arguments: str, **options):
-        return json.loads(self.ok(*arguments, **options))
-
-    def refused(self, *arguments: str, code: int = 1, **options) -> dict:
-        answer = self.run(*arguments, **options)
-        assert answer.code == code and answer.out == "", answer
-        return json.loads(answer.err)
-
-
-def publish(directory: Path, values: dict, run_id: str, **config):
-    """One generation at directory/people: four hash shards."""
-    from shardyfusion import HashShardedWriteConfig, PythonRecordInput, WriterOutputConfig
-    from shardyfusion.writer.python import write_hash_sharded
-
-    settings = HashShardedWriteConfig(num_dbs=4, s3_prefix=f"file://{directory}/people",
-                                      output=WriterOutputConfig(run_id=run_id, local_root=str(directory / "local")), **config)
-    return write_hash_sharded(list(values.items()), settings, PythonRecordInput(key_fn=lambda pair: pair[0], value_fn=lambda pair: pair[1]))
 
 
 @pytest.fixture
@@ -205,7 +177,7 @@ def options_of(text: str) -> set[str]:
 def test_every_command_and_option_is_documented_and_the_other_way_round(shardy: Shardy):
     overview = shardy.ok("--help")
     assert set(re.findall(r"^  ([a-z]+) {2,}", overview, re.M)) == set(COMMANDS)
-    before = section("Options before the command")
+    before = section("Options of all commands")
     assert options_of(overview) == set(re.findall(r"^\| `(--[a-z0-9-]+)", before, re.M))
     for command in COMMANDS:
         assert options_of(shardy.ok(command, "--help")) == set(re.findall(r"^\| `(--[a-z0-9-]+)", section(command), re.M)), command

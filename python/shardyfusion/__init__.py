@@ -5,8 +5,12 @@ Every name is imported from its module when it is first used, so that importing 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.version_info < (3, 11):  # sqlite3 makes and reads files in memory since then
+    raise ImportError(f"shardyfusion needs Python 3.11 or newer, this is {sys.version.split()[0]}; datashard, for tables, runs here")
 
 if TYPE_CHECKING:
     from .async_manifest_store import AsyncManifestStore, AsyncS3ManifestStore

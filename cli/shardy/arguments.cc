@@ -4,6 +4,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+
+#include "cli/text.h"
 
 namespace datashard::cli::shardy {
 namespace {
@@ -97,6 +101,20 @@ void AddHistory(CLI::App& app, Values& values) {
   cleanup.add_option("--max-retries", options.max_retries, "default: 3")->check(CLI::Range(0, 100))->option_text("N");
 }
 
+// Names the first word that nobody takes.
+Error Unexpected(const CLI::App& app, int argc, const char* const* argv) {
+  const std::vector<std::string> extras = app.remaining(/*recurse=*/true);
+  const auto* const found = std::find_first_of(argv + 1, argv + argc, extras.begin(), extras.end(), std::equal_to<std::string>());
+  const std::string word = found == argv + argc ? "" : *found;
+  const std::vector<const CLI::App*> chosen = app.get_subcommands([](const CLI::App* command) { return command->parsed(); });
+  const std::string help = fmt::format("see shardy {}--help", chosen.empty() ? "" : chosen.front()->get_name() + " ");
+  if (!chosen.empty() || word.starts_with('-')) return Error(ErrorKind::kInvalidArgument, fmt::format("{} is not expected here; {}", word, help));
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  const std::optional<std::string> nearest = NearestName(word, names);
+  return Error(ErrorKind::kInvalidArgument, fmt::format("there is no command {}{}; {}", word, nearest ? ", did you mean " + *nearest + "?" : "", help));
+}
+
 Result<Command> CommandOf(const CLI::App& app, Values& values) {
   const std::vector<CLI::App*> chosen = app.get_subcommands();
   if (chosen.empty()) return Command(ReplCommand());
@@ -149,7 +167,9 @@ Result<Arguments> ParseArguments(int argc, const char* const* argv) {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     const auto chosen = app.get_subcommands();
-    return Arguments{{}, ShowText{chosen.empty() ? app.help() : chosen.front()->help()}};
+    return Arguments{{}, ShowText{chosen.empty() ? app.help() : chosen.front()->help("shardy")}};
+  } catch (const CLI::ExtrasError&) {
+    return Unexpected(app, argc, argv);
   } catch (const CLI::ParseError& error) {
     return Error(ErrorKind::kInvalidArgument, fmt::format("{}; see shardy --help", error.what()));
   }

@@ -88,6 +88,13 @@ def test_options_may_stand_behind_the_command(shardy: Shardy):
     assert shardy.json("rollback", "--ref", ref, "--current-url", shardy.current)["run_id"] == "only"
 
 
+def test_a_word_that_nobody_takes_is_named(shardy: Shardy):
+    assert "no command gte, did you mean get?" in shardy.refused("gte", "1")["error"]
+    assert "2 is not expected here; see shardy get --help" in shardy.refused("get", "1", "2")["error"]
+    assert "--bogus is not" in shardy.refused("--bogus", "get", "1")["error"]
+    assert shardy.ok("rollback", "--help").splitlines()[1].startswith("Usage: shardy rollback")
+
+
 def test_files_that_are_none_are_errors(shardy: Shardy):
     for name, problem in ((".", "directory"), ("x" * 300, "too long"), ("missing.toml", "no file")):
         assert problem in shardy.refused("--config", name, "info")["error"], name

@@ -122,7 +122,7 @@ def compile_cel(expr: str, columns: dict[str, str]) -> CompiledCel:
         try:
             env = _foreign_env({name: CelType(kind).value for name, kind in columns.items()})
         except ImportError:
-            raise ConfigValidationError(f"{error}; pip install 'datashard[cel]' brings a compiler that may know it") from error
+            raise ConfigValidationError(f"{error}; pip install cel-expr-python brings a compiler that may know it") from error
         return CompiledCel(env, expr, columns)
 
 

@@ -18,7 +18,7 @@ build:  ## build everything; .venv/bin/python then imports datashard
 	@dev/setup.sh
 	@dev/build.sh
 
-demo:  ## set up, build what is needed, and load a year of flights from four processes
+demo:  ## set up, build what is needed, load a year of flights from four processes, and look aircraft up
 	@dev/demo.sh
 
 test:  ## build and run the tests (ROOM=storage: the C++ tests of one room)
@@ -52,8 +52,9 @@ mutate: setup  ## take one rule of the commit protocol away at a time; its tests
 tidy: setup  ## the checks on the sources themselves
 	@.venv/bin/python -m pytest -q -p no:cacheprovider tests/repo
 
-wheel: setup  ## build the wheel into dist/
-	@.venv/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
+# By the compiler's name that `make build` uses, ccache has nearly everything.
+wheel: setup  ## build the wheel of both packages and both commands into dist/
+	@CXX=$${CXX:-c++} .venv/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 lock: setup  ## resolve the lock files anew
 	@dev/lock.sh

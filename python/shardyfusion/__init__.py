@@ -9,9 +9,6 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if sys.version_info < (3, 11):  # sqlite3 makes and reads files in memory since then
-    raise ImportError(f"shardyfusion needs Python 3.11 or newer, this is {sys.version.split()[0]}; datashard, for tables, runs here")
-
 if TYPE_CHECKING:
     from .async_manifest_store import AsyncManifestStore, AsyncS3ManifestStore
     from .cel import CelColumn, CelType, cel_sharding, cel_sharding_by_columns
@@ -54,6 +51,9 @@ if TYPE_CHECKING:
         AsyncShardReader, AsyncShardReaderFactory, DbAdapter, DbAdapterFactory, RetryConfig, S3ConnectionOptions,
         ShardReader, ShardReaderFactory,
     )
+
+if sys.version_info < (3, 11):  # sqlite3 makes and reads files in memory since then
+    raise ImportError(f"shardyfusion needs Python 3.11 or newer, this is {sys.version.split()[0]}; datashard, for tables, runs here")
 
 _MODULES = {
     "async_manifest_store": "AsyncManifestStore AsyncS3ManifestStore",
@@ -105,7 +105,12 @@ __all__ = sorted(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    try:
+        value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        if error.name not in ("pydantic", "yaml"):
+            raise
+        raise ModuleNotFoundError(f"{name} needs {error.name}: pip install pydantic pyyaml", name=error.name) from error
     globals()[name] = value
     return value
 

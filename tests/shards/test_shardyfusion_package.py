@@ -38,6 +38,12 @@ def test_every_name_is_where_the_table_says(name):
     assert getattr(shardyfusion, name) is vars(shardyfusion)[name]
 
 
+def test_without_pydantic_the_error_says_what_to_install():
+    program = "import sys; sys.modules['pydantic'] = None\nimport shardyfusion\nshardyfusion.ParsedManifest"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "ParsedManifest needs pydantic: pip install pydantic pyyaml" in done.stderr
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'nothing'"):
         shardyfusion.nothing

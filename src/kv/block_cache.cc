@@ -80,4 +80,6 @@ int64_t BlockCache::size_bytes() const {
   return sum;
 }
 
+int64_t BlockCache::share_bytes() const { return parts_[0].budget_bytes * static_cast<int64_t>(kParts) / 8; }
+
 }  // namespace datashard::kv

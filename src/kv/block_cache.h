@@ -28,6 +28,9 @@ class BlockCache {
   void Put(const Id& id, std::shared_ptr<const Bytes> block);
   /// Of what is kept now.
   int64_t size_bytes() const;
+  /// What one call for many blocks should put at most: a batch or a scan of more than the budget would drive out all that others use, and
+  /// find nothing of its own the next time.
+  int64_t share_bytes() const;
 
  private:
   struct Part;

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "kv/block_cache.h"
+#include "kv/joined_read.h"
 #include "kv/output.h"
 #include "kv/shard_directory.h"
 #include "storage/temporary_directory.h"
@@ -49,6 +50,39 @@ TEST(BlockCache, KeepsNothingAboveItsBudget) {
   small.Put({1, 0}, Block(5'000, 'b'));
   EXPECT_EQ(small.Find({1, 0}), nullptr);
   EXPECT_EQ(small.size_bytes(), 0);
+}
+
+TEST(BlockCache, AShareIsAnEighthOfItsBudget) {
+  EXPECT_EQ(BlockCache(16 << 20).share_bytes(), 2 << 20);
+  EXPECT_EQ(BlockCache(0).share_bytes(), 0);
+}
+
+TEST(Output, GrowsFromTheHeapIntoPagesOfItsOwnAndThenAFile) {
+  const TemporaryDirectory directory;
+  Output output(int64_t{70} << 20, directory.path());
+  const auto fill = [](int i) { return static_cast<char>('a' + i % 26); };
+  const auto expect_all = [&](int pieces) {
+    int piece = 0;
+    ASSERT_THAT(output.ForEachPiece(1'000'000, [&](ByteView bytes) {
+      EXPECT_TRUE(bytes == Bytes(1'000'000, piece == 1 ? '!' : fill(piece))) << piece;
+      ++piece;
+      return Status();
+    }), IsOk());
+    EXPECT_EQ(piece, pieces);
+  };
+  for (int i = 0; i < 72; ++i) {
+    ASSERT_THAT(output.Append(Bytes(1'000'000, fill(i))), IsOk());
+    if (i == 1) {
+      ASSERT_THAT(output.Rewrite(1'000'000, Bytes(1'000'000, '!')), IsOk());
+    }
+    if (i == 2 || i == 71) {  // beyond the heap, and beyond the pages reserved at first
+      ASSERT_NO_FATAL_FAILURE(expect_all(i + 1));
+    }
+  }
+  EXPECT_TRUE(output.in_memory().has_value());
+  for (int i = 72; i < 75; ++i) ASSERT_THAT(output.Append(Bytes(1'000'000, fill(i))), IsOk());
+  EXPECT_FALSE(output.in_memory().has_value());
+  ASSERT_NO_FATAL_FAILURE(expect_all(75));
 }
 
 TEST(Output, IsTheSameInMemoryAndInAFile) {
@@ -157,6 +191,86 @@ TEST_P(ShardDirectories, ARangeThatIsNotAllThereIsCorruption) {
 
 INSTANTIATE_TEST_SUITE_P(, ShardDirectories, ::testing::Bool(),
                          [](const auto& info) { return info.param ? "Mapped" : "Stored"; });
+
+// A file whose bytes follow from their places; counts requests.
+class PatternFile final : public ShardFile {
+ public:
+  static char ByteAt(int64_t offset) { return static_cast<char>(offset * 31 + offset / 4096); }
+  const std::string& uri() const override { return uri_; }
+  int64_t size_bytes() const override { return int64_t{1} << 40; }
+  std::optional<ByteView> mapped() const override { return std::nullopt; }
+  std::vector<Result<Bytes>> Read(std::span<const ByteRange> ranges) const override {
+    ++reads;
+    std::vector<Result<Bytes>> read;
+    for (const ByteRange& range : ranges) {
+      asked.push_back(range);
+      Bytes bytes(static_cast<size_t>(range.size_bytes), '\0');
+      for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = ByteAt(range.offset_bytes + static_cast<int64_t>(i));
+      if (range.offset_bytes == fails_at) read.push_back(Error(ErrorKind::kUnavailable, "no answer"));
+      else if (range.offset_bytes == short_at) read.push_back(bytes.substr(1));
+      else read.push_back(std::move(bytes));
+    }
+    return read;
+  }
+  uint64_t cache_id() const override { return 1; }
+
+  int64_t fails_at = -1, short_at = -1;
+  mutable int reads = 0;
+  mutable std::vector<ByteRange> asked;
+
+ private:
+  const std::string uri_ = "memory://pattern";
+};
+
+Status ExpectRanges(const PatternFile& file, std::span<const ByteRange> ranges) {
+  size_t next = 0;
+  DS_RETURN_IF_ERROR(ReadJoined(file, ranges, [&](size_t range, ByteView bytes) {
+    EXPECT_EQ(range, next++);
+    EXPECT_EQ(static_cast<int64_t>(bytes.size()), ranges[range].size_bytes);
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      if (bytes[i] != PatternFile::ByteAt(ranges[range].offset_bytes + static_cast<int64_t>(i))) return Status(Error(ErrorKind::kInternal, "other bytes"));
+    }
+    return Status();
+  }));
+  EXPECT_EQ(next, ranges.size());
+  return {};
+}
+
+TEST(JoinedRead, NearRangesComeByOneRequestAndFarOnesByTheirOwn) {
+  const PatternFile file;
+  EXPECT_THAT(ExpectRanges(file, {}), IsOk());
+  EXPECT_EQ(file.reads, 0);
+  const std::vector<ByteRange> ranges = {{100, 50}, {150, 50}, {200 + (64 << 10), 10}, {1'000'000, 5}, {1'000'005, 0}};
+  EXPECT_THAT(ExpectRanges(file, ranges), IsOk());
+  EXPECT_EQ(file.reads, 1);
+  ASSERT_EQ(file.asked.size(), 2u);
+  EXPECT_EQ(file.asked[0].offset_bytes, 100);
+  EXPECT_EQ(file.asked[0].size_bytes, 110 + (64 << 10));
+  EXPECT_EQ(file.asked[1].offset_bytes, 1'000'000);
+  EXPECT_EQ(file.asked[1].size_bytes, 5);
+}
+
+TEST(JoinedRead, RequestsAndWhatIsHeldAtOnceAreBounded) {
+  const PatternFile file;
+  std::vector<ByteRange> ranges;
+  for (int64_t i = 0; i < 70; ++i) ranges.push_back({i << 20, 1 << 20});
+  ranges.push_back({int64_t{70} << 20, 3 << 20});  // larger than a request should be
+  EXPECT_THAT(ExpectRanges(file, ranges), IsOk());
+  EXPECT_EQ(file.reads, 3);
+  EXPECT_EQ(file.asked.size(), 36u);
+  for (const ByteRange& range : file.asked) EXPECT_LE(range.size_bytes, range.offset_bytes == int64_t{70} << 20 ? 3 << 20 : 2 << 20);
+}
+
+TEST(JoinedRead, ErrorsOfTheStoreAndOfTheTakerEndIt) {
+  PatternFile file;
+  const std::vector<ByteRange> ranges = {{0, 10}, {1'000'000, 10}};
+  EXPECT_THAT(ReadJoined(file, ranges, [](size_t, ByteView) { return Status(Error(ErrorKind::kCorruption, "damaged")); }), HasKind(ErrorKind::kCorruption));
+  file.fails_at = 1'000'000;
+  EXPECT_THAT(ExpectRanges(file, ranges), HasKind(ErrorKind::kUnavailable));
+  file.fails_at = -1;
+  file.short_at = 1'000'000;
+  EXPECT_THAT(ExpectRanges(file, ranges), HasMessage("9 of 10 bytes at 1000000 came"));
+}
 
 }  // namespace
 }  // namespace datashard::kv

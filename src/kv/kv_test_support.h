@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -100,6 +101,45 @@ class PlacedObjects {
   std::unique_ptr<ObjectStore> store_;
   BlockCache cache_;
   std::unique_ptr<ShardDirectory> directory_;
+};
+
+/// Counts what is asked of the files of another directory, which is borrowed.
+class CountingDirectory final : public ShardDirectory {
+ public:
+  explicit CountingDirectory(const ShardDirectory& inner) : inner_(inner) {}
+  const std::string& uri() const override { return inner_.uri(); }
+  Result<std::vector<std::string>> List(std::string_view prefix) const override { return inner_.List(prefix); }
+  Result<Bytes> Get(std::string_view name) const override { return inner_.Get(name); }
+  Result<std::unique_ptr<ShardFile>> Open(std::string_view name) const override {
+    DS_ASSIGN_OR_RETURN(std::unique_ptr<ShardFile> file, inner_.Open(name));
+    return std::unique_ptr<ShardFile>(std::make_unique<File>(std::move(file), *this));
+  }
+  BlockCache& cache() const override { return inner_.cache(); }
+
+  mutable std::atomic<int> reads{0};      ///< calls of ShardFile::Read
+  mutable std::atomic<int> requests{0};   ///< ranges of these
+  mutable std::atomic<int64_t> bytes{0};  ///< in the ranges
+
+ private:
+  class File final : public ShardFile {
+   public:
+    File(std::unique_ptr<ShardFile> inner, const CountingDirectory& counts) : inner_(std::move(inner)), counts_(counts) {}
+    const std::string& uri() const override { return inner_->uri(); }
+    int64_t size_bytes() const override { return inner_->size_bytes(); }
+    std::optional<ByteView> mapped() const override { return inner_->mapped(); }
+    std::vector<Result<Bytes>> Read(std::span<const ByteRange> ranges) const override {
+      ++counts_.reads;
+      counts_.requests += static_cast<int>(ranges.size());
+      for (const ByteRange& range : ranges) counts_.bytes += range.size_bytes;
+      return inner_->Read(ranges);
+    }
+    uint64_t cache_id() const override { return inner_->cache_id(); }
+
+   private:
+    const std::unique_ptr<ShardFile> inner_;
+    const CountingDirectory& counts_;
+  };
+  const ShardDirectory& inner_;
 };
 
 /// All pairs of `range`, or the error that ended them. At most `count_max`: a damaged database must not go on for ever.

@@ -123,6 +123,7 @@ void PairSorter::MakeIndex() {
   int64_t first = 0;
   for (size_t i = 0; i < partitions_.size(); ++i) {
     partitions_[i].first_entry = next[i] = first;
+    partitions_[i].is_sorted = false;
     first += partitions_[i].pairs_held;
   }
   for (size_t i = 0; i < chunk_count_; ++i) {
@@ -135,12 +136,14 @@ void PairSorter::MakeIndex() {
   }
 }
 
-std::unique_ptr<kv::Cursor> PairSorter::SortHeld(const Partition& partition) const {
+std::unique_ptr<kv::Cursor> PairSorter::SortHeld(Partition& partition) const {
   const auto count = static_cast<size_t>(partition.pairs_held);
   const std::span<SortEntry> entries(index_.get() + partition.first_entry, count);
-  const auto scratch = std::make_unique_for_overwrite<SortEntry[]>(count);
-  for (SortEntry& entry : entries) entry.word = WordAt(KeyOf(entry.pair), 0);
-  SortEntries(entries, {scratch.get(), count});
+  if (!partition.is_sorted) {
+    const auto scratch = std::make_unique_for_overwrite<SortEntry[]>(count);
+    SortEntries(entries, {scratch.get(), count});
+    partition.is_sorted = true;
+  }
   return std::make_unique<HeldCursor>(entries);
 }
 

@@ -61,13 +61,14 @@ class PairSorter {
     int64_t pairs_held = 0;  // in chunks_
     int64_t bytes_held = 0;
     int64_t first_entry = 0;  // of its pairs_held in index_
+    bool is_sorted = false;   // that part of index_
     std::vector<SortedRun> runs;
   };
 
   Status Take(int64_t pair_bytes);
   Status Spill();
   Status SpillPartition(Partition& partition, const std::shared_ptr<kv::SpillFile>& file, int64_t offset) const;
-  std::unique_ptr<kv::Cursor> SortHeld(const Partition& partition) const;
+  std::unique_ptr<kv::Cursor> SortHeld(Partition& partition) const;
   Result<std::vector<SortedRun>> MergeToFit(std::vector<SortedRun> runs, size_t fan_in, int64_t buffer_bytes) const;
   void MakeIndex();
   void DropHeld();

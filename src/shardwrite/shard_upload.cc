@@ -9,7 +9,8 @@
 namespace datashard::shardwrite {
 namespace {
 
-constexpr int64_t kPieceBytes = int64_t{8} << 20;  // larger objects go piece by piece
+constexpr int64_t kWholeBytesMax = int64_t{8} << 20;  // larger objects go piece by piece
+constexpr int64_t kPieceBytes = int64_t{1} << 20;     // what was read for the checksum is near still when it is written
 
 Status WriteInPieces(WriteGroup& group, const std::string& key, const kv::Output& bytes, kv::ObjectDigest& digest) {
   DS_ASSIGN_OR_RETURN(const std::unique_ptr<ObjectWriter> writer, group.Open(key));
@@ -24,7 +25,7 @@ Status WriteInPieces(WriteGroup& group, const std::string& key, const kv::Output
 Result<ShardObject> Write(WriteGroup& group, const std::string& key, const std::string& name, const kv::Output& bytes) {
   kv::ObjectDigest digest;
   const std::optional<ByteView> body = bytes.in_memory();
-  if (body && body->size() <= static_cast<size_t>(kPieceBytes)) {
+  if (body && body->size() <= static_cast<size_t>(kWholeBytesMax)) {
     digest.Append(*body);
     DS_RETURN_IF_ERROR(group.Put(key, *body));
   } else {

@@ -1,6 +1,8 @@
 #include "slatedb/block.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 #include "slatedb/codec.h"
 
@@ -8,11 +10,20 @@ namespace datashard::slatedb {
 namespace {
 
 constexpr size_t kRowsPerRestart = 16;
+constexpr size_t kRoomKeptMax = size_t{1} << 20;
 constexpr size_t kRowBytesMost = 3 * 5 + 8 + 1;  // of what stands around key and value
 
 size_t CommonPrefix(ByteView a, ByteView b) {
   const size_t limit = std::min(a.size(), b.size());
-  return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(limit), b.begin()).first - a.begin());
+  size_t common = 0;
+  for (; limit - common >= 8; common += 8) {
+    uint64_t ours, theirs;
+    std::memcpy(&ours, a.data() + common, 8);
+    std::memcpy(&theirs, b.data() + common, 8);
+    if (ours != theirs) return common + static_cast<size_t>(std::countr_zero(ours ^ theirs)) / 8;  // little-endian, as all machines we build for
+  }
+  while (common < limit && a[common] == b[common]) ++common;
+  return common;
 }
 
 // How `ours` stands to `target` behind their common prefix of `common` bytes.
@@ -38,9 +49,10 @@ bool ReadVarint(ByteView bytes, size_t& at, uint32_t& value) {
   return false;
 }
 
-void AppendVarint(Bytes& out, size_t value) {
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
-  out.push_back(static_cast<char>(value));
+char* WriteVarint(char* out, size_t value) {
+  for (; value >= 0x80; value >>= 7) *out++ = static_cast<char>(value | 0x80);
+  *out++ = static_cast<char>(value);
+  return out;
 }
 
 bool Take(ByteView bytes, size_t& at, size_t size, ByteView& taken) {
@@ -178,36 +190,41 @@ Sought BlockRows::Next() {
 }
 
 bool BlockBuilder::Fits(ByteView key, ByteView value) const {
-  return empty() || rows_.size() + offsets_.size() + key.size() + value.size() + kRowBytesMost + 4 <= block_size_bytes_;
+  return empty() || rows_bytes_ + offsets_.size() + key.size() + value.size() + kRowBytesMost + 4 <= block_size_bytes_;
 }
 
-void BlockBuilder::Add(ByteView key, ByteView value, uint64_t sequence) {
+void BlockBuilder::Add(ByteView before, ByteView key, ByteView value, uint64_t sequence) {
   size_t shared = 0;
   if (count_ % kRowsPerRestart == 0) {
-    AppendBigEndian(offsets_, static_cast<uint16_t>(rows_.size()));
+    AppendBigEndian(offsets_, static_cast<uint16_t>(rows_bytes_));
   } else {
-    shared = CommonPrefix(last_key_, key);
+    shared = CommonPrefix(before, key);
   }
-  AppendVarint(rows_, shared);
-  AppendVarint(rows_, key.size() - shared);
-  AppendVarint(rows_, value.size());
-  rows_ += key.substr(shared);
-  rows_ += value;
-  AppendBigEndian(rows_, sequence);
-  rows_.push_back('\0');
-  last_key_ = key;
+  if (empty() && room_.size() > kRoomKeptMax) Bytes().swap(room_);  // of a value that was larger than others
+  const ByteView suffix = key.substr(shared);
+  const size_t row_bytes_most = suffix.size() + value.size() + kRowBytesMost;
+  if (room_.size() - rows_bytes_ < row_bytes_most) room_.resize(std::max(block_size_bytes_, rows_bytes_ + row_bytes_most));
+  char* out = room_.data() + rows_bytes_;
+  out = WriteVarint(out, shared);
+  out = WriteVarint(out, suffix.size());
+  out = WriteVarint(out, value.size());
+  out = std::copy(suffix.begin(), suffix.end(), out);
+  out = std::copy(value.begin(), value.end(), out);
+  for (int shift = 56; shift >= 0; shift -= 8) *out++ = static_cast<char>(sequence >> shift);
+  *out++ = '\0';
+  rows_bytes_ = static_cast<size_t>(out - room_.data());
   ++count_;
 }
 
-Bytes BlockBuilder::Finish() {
-  Bytes block = std::move(rows_);
-  block += offsets_;
-  AppendBigEndian(block, static_cast<uint16_t>(offsets_.size() / 2));
-  rows_.clear();
+ByteView BlockBuilder::Finish() {
+  AppendBigEndian(offsets_, static_cast<uint16_t>(offsets_.size() / 2));
+  const size_t size = rows_bytes_ + offsets_.size();
+  if (room_.size() < size) room_.resize(size);
+  std::copy(offsets_.begin(), offsets_.end(), room_.begin() + static_cast<ptrdiff_t>(rows_bytes_));
+  rows_bytes_ = 0;
   offsets_.clear();
-  last_key_.clear();
   count_ = 0;
-  return block;
+  return ByteView(room_).substr(0, size);
 }
 
 }  // namespace datashard::slatedb

@@ -73,17 +73,17 @@ class BlockBuilder {
   bool empty() const { return count_ == 0; }
   /// Would this row still fit? The first row of a block always does.
   bool Fits(ByteView key, ByteView value) const;
-  /// `key` is above every key before it in the block.
-  void Add(ByteView key, ByteView value, uint64_t sequence);
+  /// `key` is above `before`, the key that was added before it to this block (any, where it is the first).
+  void Add(ByteView before, ByteView key, ByteView value, uint64_t sequence);
   uint16_t count() const { return static_cast<uint16_t>(count_); }
-  /// The block; the builder is empty again.
-  Bytes Finish();
+  /// The block, valid until the next Add; the builder is empty again.
+  ByteView Finish();
 
  private:
   const size_t block_size_bytes_;
-  Bytes rows_;
+  Bytes room_;  // all of its size is kept from block to block: allocating and clearing cost as much as the rows
+  size_t rows_bytes_ = 0;  // in room_
   Bytes offsets_;
-  Bytes last_key_;
   size_t count_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/crc32.h"
 #include "base/error.h"
 
 namespace datashard::slatedb {
@@ -131,28 +132,19 @@ std::optional<Bytes> FromZstd(ByteView bytes) {
 
 }  // namespace
 
-uint32_t Crc32(ByteView bytes) {
-  return static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+Result<Bytes> Compress(ByteView bytes, Compression compression) {
+  switch (compression) {
+    case Compression::kNone: break;
+    case Compression::kSnappy: return Snappy(bytes);
+    case Compression::kZlib: return Zlib(bytes);
+    case Compression::kLz4: return Lz4(bytes);
+    case Compression::kZstd: return Zstd(bytes);
+  }
+  return Bytes(bytes);
 }
 
 Result<Bytes> Seal(ByteView bytes, Compression compression) {
-  Bytes stored;
-  switch (compression) {
-    case Compression::kNone: stored = bytes; break;
-    case Compression::kSnappy: stored = Snappy(bytes); break;
-    case Compression::kZlib: {
-      DS_ASSIGN_OR_RETURN(stored, Zlib(bytes));
-      break;
-    }
-    case Compression::kLz4: {
-      DS_ASSIGN_OR_RETURN(stored, Lz4(bytes));
-      break;
-    }
-    case Compression::kZstd: {
-      DS_ASSIGN_OR_RETURN(stored, Zstd(bytes));
-      break;
-    }
-  }
+  DS_ASSIGN_OR_RETURN(Bytes stored, Compress(bytes, compression));
   AppendBigEndian(stored, Crc32(stored));
   return stored;
 }

@@ -13,8 +13,9 @@ namespace datashard::slatedb {
 
 inline constexpr size_t kCrcBytes = 4;
 
-uint32_t Crc32(ByteView bytes);
-/// `bytes`, compressed, with its CRC-32 behind it. Errors: kInvalidArgument where a codec cannot take so many bytes.
+/// Errors: kInvalidArgument where a codec cannot take so many bytes.
+Result<Bytes> Compress(ByteView bytes, Compression compression);
+/// `bytes`, compressed, with its CRC-32 behind it. Errors: as Compress.
 Result<Bytes> Seal(ByteView bytes, Compression compression);
 /// The bytes in front of the CRC-32 of `stored`, compressed still; none where it is wrong.
 std::optional<ByteView> CheckCrc(ByteView stored);

@@ -9,8 +9,10 @@
 namespace datashard::slatedb {
 namespace {
 
-constexpr size_t kReadAheadMin = 2;   // blocks of one request; doubled as a scan goes on
-constexpr size_t kReadAheadMax = 32;
+// Stored bytes that are read at once: little for a scan that ends soon, four times as much with each step of one that goes on.
+constexpr int64_t kReadAheadMin = int64_t{16} << 10;
+constexpr int64_t kReadAheadMax = int64_t{4} << 20;
+constexpr size_t kReadAheadBlocksMax = 1024;  // what they take decompressed counts too
 
 class Source {
  public:
@@ -97,13 +99,16 @@ class RunSource final : public Source {
 
   Status ReadAhead() {
     std::vector<size_t> blocks;
-    const size_t count_max = sst_->is_mapped() ? 1 : read_ahead_;
-    while (blocks.size() < count_max && next_block_ < sst_->block_count() && (!range_.end || sst_->FirstKey(next_block_) < *range_.end)) {
-      blocks.push_back(next_block_++);
+    const size_t count_max = sst_->is_mapped() ? 1 : kReadAheadBlocksMax;
+    for (int64_t bytes = 0; blocks.size() < count_max && bytes < read_ahead_bytes_; ++next_block_) {
+      if (next_block_ >= sst_->block_count() || (range_.end && sst_->FirstKey(next_block_) >= *range_.end)) break;
+      blocks.push_back(next_block_);
+      bytes += sst_->StoredBytes(next_block_);
     }
     if (blocks.empty()) return {};
-    read_ahead_ = std::min(kReadAheadMax, read_ahead_ * 2);
-    DS_ASSIGN_OR_RETURN(std::vector<PinnedBlock> read, sst_->Blocks(blocks));
+    const Keeping keeping = read_ahead_bytes_ < kReadAheadMax ? Keeping::kAShare : Keeping::kNothing;  // a long scan would drive out all else
+    read_ahead_bytes_ = std::min(kReadAheadMax, read_ahead_bytes_ * 4);
+    DS_ASSIGN_OR_RETURN(std::vector<PinnedBlock> read, sst_->Blocks(blocks, keeping));
     ahead_.assign(std::make_move_iterator(read.begin()), std::make_move_iterator(read.end()));
     return {};
   }
@@ -113,7 +118,7 @@ class RunSource final : public Source {
   size_t next_sst_;
   const OpenedSst* sst_ = nullptr;
   size_t next_block_ = 0;
-  size_t read_ahead_ = kReadAheadMin;
+  int64_t read_ahead_bytes_ = kReadAheadMin;
   std::deque<PinnedBlock> ahead_;
   std::optional<PinnedBlock> current_;
   std::optional<BlockRows> rows_;

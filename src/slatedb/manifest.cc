@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/crc32.h"
 #include "base/error.h"
 #include "slatedb/codec.h"
 #include "slatedb_generated.h"

@@ -138,26 +138,38 @@ class SlateDb final : public kv::Database {
       const BlockSpan blocks = opened->BlocksOf(keys[key]);
       if (blocks.first <= blocks.last) wanted.push_back({key, blocks});
     }
-    while (!wanted.empty()) {  // mostly once: again for keys that may go on in the next block
-      std::vector<size_t> blocks;
-      for (const Wanted& want : wanted) blocks.push_back(want.blocks.first);
-      blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
-      DS_ASSIGN_OR_RETURN(const std::vector<PinnedBlock> pinned, opened->Blocks(blocks));
+    while (!wanted.empty()) {  // mostly once: again for keys with versions in more than two blocks
+      const std::vector<size_t> blocks = FirstTwoOf(wanted);
+      DS_ASSIGN_OR_RETURN(const std::vector<PinnedBlock> pinned, opened->Blocks(blocks, Keeping::kAShare));
       std::vector<Wanted> again;
-      size_t at = 0;
       for (Wanted& want : wanted) {
-        while (blocks[at] != want.blocks.first) ++at;
-        DS_ASSIGN_OR_RETURN(std::optional<Lookup> answer, FindIn(*opened, blocks[at], pinned[at], keys[want.key]));
+        std::optional<Lookup> answer;
+        size_t at = static_cast<size_t>(std::lower_bound(blocks.begin(), blocks.end(), want.blocks.first) - blocks.begin());
+        for (; !answer && want.blocks.first <= want.blocks.last && at < blocks.size() && blocks[at] == want.blocks.first; ++at, ++want.blocks.first) {
+          DS_ASSIGN_OR_RETURN(answer, FindIn(*opened, blocks[at], pinned[at], keys[want.key]));
+        }
         if (answer) {
           found[want.key] = std::move(*answer);
           answered[want.key] = true;
-        } else if (want.blocks.first++ < want.blocks.last) {
+        } else if (want.blocks.first <= want.blocks.last) {
           again.push_back(want);
         }
       }
       wanted = std::move(again);
     }
     return {};
+  }
+
+  // The block a key is mostly in, and the one it may start in where its block starts with it.
+  static std::vector<size_t> FirstTwoOf(const std::vector<Wanted>& wanted) {
+    std::vector<size_t> blocks;
+    for (const Wanted& want : wanted) {
+      blocks.push_back(want.blocks.first);
+      if (want.blocks.first < want.blocks.last) blocks.push_back(want.blocks.first + 1);
+    }
+    std::sort(blocks.begin(), blocks.end());
+    blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
+    return blocks;
   }
 
   const Contents contents_;

@@ -1,10 +1,12 @@
 // Blocks, filters, codecs, the bytes of a small database, and the requests that reading costs.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <atomic>
 #include <thread>
 
+#include "base/crc32.h"
 #include "kv/kv_test_support.h"
 #include "sim/sim_clock.h"
 #include "slatedb/slatedb_shard.h"
@@ -128,6 +130,20 @@ TEST(SlateDbBlock, DamagedBlocksEndInsteadOfOverrunning) {
   }
 }
 
+TEST(SlateDbCodec, ChecksumsAreThoseOfZlib) {
+  const std::unique_ptr<Random> random = SeededRandom(6);
+  Bytes bytes(70'000, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random->Next());
+  for (int i = 0; i < 2'000; ++i) {
+    const size_t start = random->Next() % 100;
+    const ByteView part = ByteView(bytes).substr(start, i < 300 ? static_cast<size_t>(i) : random->Next() % 69'000);
+    const uint32_t before = i % 2 == 0 ? 0 : static_cast<uint32_t>(random->Next());
+    const auto zlib = static_cast<uint32_t>(crc32_z(before, reinterpret_cast<const Bytef*>(part.data()), part.size()));
+    ASSERT_EQ(Crc32(part, before), zlib) << part.size();
+    ASSERT_EQ(Crc32ByTables(part, before), zlib) << part.size();
+  }
+}
+
 TEST(SlateDbCodec, EveryCodecComesBack) {
   const std::unique_ptr<Random> random = SeededRandom(5);
   for (int codec = 0; codec <= 4; ++codec) {
@@ -227,55 +243,19 @@ TEST(SlateDbWriter, StoresLittleMoreThanKeysAndValues) {
   EXPECT_LT(static_cast<double>(stored), 1.12 * 108 * 20000);
 }
 
-// Counts what is asked of a store's files.
-class CountingDirectory final : public kv::ShardDirectory {
- public:
-  explicit CountingDirectory(const kv::ShardDirectory& inner) : inner_(inner) {}
-  const std::string& uri() const override { return inner_.uri(); }
-  Result<std::vector<std::string>> List(std::string_view prefix) const override { return inner_.List(prefix); }
-  Result<Bytes> Get(std::string_view name) const override { return inner_.Get(name); }
-  Result<std::unique_ptr<kv::ShardFile>> Open(std::string_view name) const override {
-    DS_ASSIGN_OR_RETURN(std::unique_ptr<kv::ShardFile> file, inner_.Open(name));
-    return std::unique_ptr<kv::ShardFile>(std::make_unique<File>(std::move(file), *this));
-  }
-  kv::BlockCache& cache() const override { return inner_.cache(); }
-  mutable std::atomic<int> reads{0};
-  mutable std::atomic<int> ranges{0};
-
- private:
-  class File final : public kv::ShardFile {
-   public:
-    File(std::unique_ptr<kv::ShardFile> inner, const CountingDirectory& counts) : inner_(std::move(inner)), counts_(counts) {}
-    const std::string& uri() const override { return inner_->uri(); }
-    int64_t size_bytes() const override { return inner_->size_bytes(); }
-    std::optional<ByteView> mapped() const override { return inner_->mapped(); }
-    std::vector<Result<Bytes>> Read(std::span<const ByteRange> ranges) const override {
-      ++counts_.reads;
-      counts_.ranges += static_cast<int>(ranges.size());
-      return inner_->Read(ranges);
-    }
-    uint64_t cache_id() const override { return inner_->cache_id(); }
-
-   private:
-    const std::unique_ptr<kv::ShardFile> inner_;
-    const CountingDirectory& counts_;
-  };
-  const kv::ShardDirectory& inner_;
-};
-
 class SlateDbRequests : public testing::Test {
  protected:
   SlateDbRequests() {
     for (int i = 0; i < 4000; ++i) pairs_[fmt::format("key{:05}", i)] = Bytes(100, 'v');
     placed_ = std::make_unique<kv::PlacedObjects>(Built({}, pairs_), kv::Place::kStored);
-    counting_ = std::make_unique<CountingDirectory>(placed_->directory());
+    counting_ = std::make_unique<kv::CountingDirectory>(placed_->directory());
     Result<std::unique_ptr<kv::Database>> opened = OpenSlateDbShard(*counting_);
     EXPECT_THAT(opened, IsOk());
     database_ = std::move(opened).value();
   }
   kv::Pairs pairs_;
   std::unique_ptr<kv::PlacedObjects> placed_;
-  std::unique_ptr<CountingDirectory> counting_;
+  std::unique_ptr<kv::CountingDirectory> counting_;
   std::unique_ptr<kv::Database> database_;
 };
 
@@ -303,8 +283,8 @@ TEST_F(SlateDbRequests, ManyKeysAreFetchedSideBySide) {
   std::vector<kv::Lookup> found(keys.size());
   ASSERT_THAT(database_->FindMany(views, found), IsOk());
   for (const kv::Lookup& one : found) EXPECT_EQ(one.outcome, kv::Lookup::Outcome::kFound);
-  EXPECT_LE(counting_->reads, 3);  // behind the blocks, the blocks, and those that some keys may go on in
-  EXPECT_GT(counting_->ranges, 50);
+  EXPECT_EQ(counting_->reads, 2);     // behind the blocks, and the blocks
+  EXPECT_EQ(counting_->requests, 2);  // which lie within 2 MiB
   const int before = counting_->reads;
   ASSERT_THAT(database_->FindMany(views, found), IsOk());
   EXPECT_EQ(counting_->reads, before);
@@ -313,11 +293,67 @@ TEST_F(SlateDbRequests, ManyKeysAreFetchedSideBySide) {
 TEST_F(SlateDbRequests, AScanReadsAheadAndAShortOneNotFar) {
   ASSERT_OK_AND_ASSIGN(const auto few, kv::PairsOf(*database_, {"key00100", "key00110"}));
   EXPECT_EQ(few.size(), 10u);
-  EXPECT_LE(counting_->ranges, 3);
+  EXPECT_LE(counting_->requests, 3);
   const int before = counting_->reads;
   ASSERT_OK_AND_ASSIGN(const auto all, kv::PairsOf(*database_, {}));
   EXPECT_EQ(all.size(), 4000u);
   EXPECT_LT(counting_->reads - before, 12);
+}
+
+// Half of the keys, of 6 MiB, in batches of a thousand.
+TEST(SlateDbBatches, EachFetchesWithFewRequestsWhateverTheCacheHolds) {
+  kv::Pairs pairs;
+  std::vector<Bytes> keys;
+  for (int i = 0; i < 60'000; ++i) {
+    const auto pair = pairs.emplace(fmt::format("key{:05}", i), Bytes(100, static_cast<char>(i))).first;
+    if (i % 2 == 0) keys.push_back(pair->first);
+  }
+  const kv::Objects objects = Built({}, pairs);
+  for (const int64_t cache_bytes : {int64_t{0}, int64_t{1} << 20, int64_t{64} << 20}) {
+    const kv::PlacedObjects placed(objects, kv::Place::kStored, cache_bytes);
+    const kv::CountingDirectory counting(placed.directory());
+    ASSERT_OK_AND_ASSIGN(const auto database, OpenSlateDbShard(counting));
+    for (size_t first = 0; first < keys.size(); first += 1'000) {
+      const std::vector<ByteView> batch(keys.begin() + static_cast<ptrdiff_t>(first), keys.begin() + static_cast<ptrdiff_t>(first + 1'000));
+      std::vector<kv::Lookup> found(batch.size());
+      ASSERT_THAT(database->FindMany(batch, found), IsOk());
+      for (size_t i = 0; i < batch.size(); ++i) ASSERT_EQ(found[i].value.bytes, pairs[Bytes(batch[i])]);
+    }
+    EXPECT_LE(counting.requests, 1 + 30) << cache_bytes;  // what lies behind the blocks; neighbours of each batch
+    EXPECT_LE(counting.bytes, static_cast<int64_t>(objects[0].second.size()) + 60 * 5'000) << cache_bytes;
+    EXPECT_LE(placed.directory().cache().size_bytes(), cache_bytes);
+  }
+}
+
+TEST(SlateDbBatches, KeysThatLieFarApartBringOnlyTheirBlocks) {
+  kv::Pairs pairs;
+  for (int i = 0; i < 60'000; ++i) pairs.emplace(fmt::format("key{:05}", i), Bytes(100, 'v'));
+  const kv::PlacedObjects placed(Built({}, pairs), kv::Place::kStored);
+  const kv::CountingDirectory counting(placed.directory());
+  ASSERT_OK_AND_ASSIGN(const auto database, OpenSlateDbShard(counting));
+  const std::vector<ByteView> keys = {"key00100", "key20000", "key40000"};
+  std::vector<kv::Lookup> found(3);
+  ASSERT_THAT(database->FindMany(std::span(keys).first(1), std::span(found).first(1)), IsOk());
+  const auto [requests, bytes] = std::pair(counting.requests.load(), counting.bytes.load());
+  ASSERT_THAT(database->FindMany(keys, found), IsOk());
+  for (const kv::Lookup& one : found) EXPECT_EQ(one.outcome, kv::Lookup::Outcome::kFound);
+  EXPECT_EQ(counting.requests - requests, 2);  // the first is cached
+  EXPECT_LE(counting.bytes - bytes, 4 * 4'200);
+}
+
+TEST(SlateDbBatches, ALongScanTakesLargeStepsAndLeavesTheCacheToOthers) {
+  kv::Pairs pairs;
+  for (int i = 0; i < 100'000; ++i) pairs.emplace(fmt::format("key{:06}", i), Bytes(100, 'v'));
+  const kv::Objects objects = Built({}, pairs);
+  const kv::PlacedObjects placed(objects, kv::Place::kStored, /*cache_bytes=*/8 << 20);
+  const kv::CountingDirectory counting(placed.directory());
+  ASSERT_OK_AND_ASSIGN(const auto database, OpenSlateDbShard(counting));
+  ASSERT_OK_AND_ASSIGN(const auto all, kv::PairsOf(*database, {}));
+  EXPECT_EQ(all.size(), pairs.size());
+  EXPECT_LE(counting.reads, 1 + 7);      // 16 KiB, 64, 256, 1 MiB, then 4 at a time
+  EXPECT_LE(counting.requests, 1 + 12);  // of 2 MiB at most
+  EXPECT_LE(counting.bytes, static_cast<int64_t>(objects[0].second.size()));
+  EXPECT_LE(placed.directory().cache().size_bytes(), 2 << 20);
 }
 
 TEST_F(SlateDbRequests, FailuresOfTheStoreAreNotRemembered) {

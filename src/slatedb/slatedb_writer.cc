@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/crc32.h"
 #include "base/error.h"
 #include "slatedb/block.h"
 #include "slatedb/codec.h"
@@ -83,7 +84,7 @@ class SlateDbWriter final : public kv::DatabaseWriter {
     DS_RETURN_IF_ERROR(CheckPair(key, value));
     if (!block_.Fits(key, value)) DS_RETURN_IF_ERROR(EndBlock());
     if (block_.empty()) block_first_key_ = rows_ == 0 ? Bytes() : Bytes(Separator(last_key_, key));  // as SlateDB: the first block takes all keys below
-    block_.Add(key, value, ++rows_);
+    block_.Add(last_key_, key, value, ++rows_);
     last_key_ = key;
     key_bytes_ += key.size();
     value_bytes_ += value.size();
@@ -116,10 +117,17 @@ class SlateDbWriter final : public kv::DatabaseWriter {
   }
 
   Status Append(ByteView plain, uint64_t& offset, uint64_t& size) {
-    DS_ASSIGN_OR_RETURN(const Bytes sealed, Seal(plain, options_.compression));
+    Bytes compressed;
+    if (options_.compression != Compression::kNone) {
+      DS_ASSIGN_OR_RETURN(compressed, Compress(plain, options_.compression));
+      plain = compressed;
+    }
+    Bytes crc;
+    AppendBigEndian(crc, Crc32(plain));
     offset = static_cast<uint64_t>(sst_->size_bytes());
-    size = sealed.size();
-    return sst_->Append(sealed);
+    size = plain.size() + crc.size();
+    DS_RETURN_IF_ERROR(sst_->Append(plain));
+    return sst_->Append(crc);
   }
 
   Status EndBlock() {

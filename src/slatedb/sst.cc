@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "kv/joined_read.h"
 #include "slatedb/codec.h"
 #include "slatedb_generated.h"
 
@@ -179,7 +180,7 @@ Result<PinnedBlock> OpenedSst::Mapped(size_t block) const {
   const ByteView stored = mapped_->substr(static_cast<size_t>(range.offset_bytes), static_cast<size_t>(range.size_bytes));
   if (layout_.compression != Compression::kNone) {
     if (std::optional<PinnedBlock> cached = Cached(block)) return std::move(*cached);
-    return Take(block, stored);
+    return Take(block, stored, /*is_kept=*/true);
   }
   std::atomic<uint64_t>& word = verified_[block / 64];
   const uint64_t bit = uint64_t{1} << (block % 64);
@@ -198,13 +199,13 @@ std::optional<PinnedBlock> OpenedSst::Cached(size_t block) const {
   return PinnedBlock{*view, std::move(bytes)};
 }
 
-Result<PinnedBlock> OpenedSst::Take(size_t block, ByteView stored) const {
+Result<PinnedBlock> OpenedSst::Take(size_t block, ByteView stored, bool is_kept) const {
   const std::optional<ByteView> checked = CheckCrc(stored);
   if (!checked) return Damaged(block, "has a wrong checksum");
   std::optional<Bytes> plain = Decompress(*checked, layout_.compression);
   if (!plain) return Damaged(block, "cannot be decompressed");
   auto owner = std::make_shared<const Bytes>(std::move(*plain));
-  cache_.Put({file_->cache_id(), RangeOf(block).offset_bytes}, owner);
+  if (is_kept) cache_.Put({file_->cache_id(), RangeOf(block).offset_bytes}, owner);
   const ByteView bytes = *owner;
   return Parse(block, bytes, std::move(owner));
 }
@@ -217,11 +218,11 @@ Result<std::optional<PinnedBlock>> OpenedSst::Block(size_t block, kv::Residency 
   if (std::optional<PinnedBlock> cached = Cached(block)) return cached;
   if (residency == kv::Residency::kResidentOnly) return std::optional<PinnedBlock>();
   DS_ASSIGN_OR_RETURN(const Bytes stored, ReadOne(*file_, RangeOf(block)));
-  DS_ASSIGN_OR_RETURN(PinnedBlock taken, Take(block, stored));
+  DS_ASSIGN_OR_RETURN(PinnedBlock taken, Take(block, stored, /*is_kept=*/true));
   return std::optional<PinnedBlock>(std::move(taken));
 }
 
-Result<std::vector<PinnedBlock>> OpenedSst::Blocks(std::span<const size_t> blocks) const {
+Result<std::vector<PinnedBlock>> OpenedSst::Blocks(std::span<const size_t> blocks, Keeping keeping) const {
   std::vector<std::optional<PinnedBlock>> found(blocks.size());
   std::vector<size_t> missing;
   std::vector<ByteRange> ranges;
@@ -233,12 +234,12 @@ Result<std::vector<PinnedBlock>> OpenedSst::Blocks(std::span<const size_t> block
       ranges.push_back(RangeOf(blocks[i]));
     }
   }
-  std::vector<Result<Bytes>> read;
-  if (!missing.empty()) read = file_->Read(ranges);
-  for (size_t i = 0; i < missing.size(); ++i) {
-    if (!read[i].ok()) return std::move(read[i]).error();
-    DS_ASSIGN_OR_RETURN(found[missing[i]], Take(blocks[missing[i]], *read[i]));
-  }
+  int64_t left_to_keep = keeping == Keeping::kAShare ? cache_.share_bytes() : 0;
+  DS_RETURN_IF_ERROR(kv::ReadJoined(*file_, ranges, [&](size_t i, ByteView stored) -> Status {
+    left_to_keep -= static_cast<int64_t>(stored.size());
+    DS_ASSIGN_OR_RETURN(found[missing[i]], Take(blocks[missing[i]], stored, /*is_kept=*/left_to_keep >= 0));
+    return {};
+  }));
   std::vector<PinnedBlock> pinned;
   for (std::optional<PinnedBlock>& block : found) pinned.push_back(std::move(*block));
   return pinned;

@@ -28,6 +28,12 @@ struct PinnedBlock {
   std::shared_ptr<const Bytes> owner;
 };
 
+/// May blocks that were fetched take the place of others in the cache?
+enum class Keeping {
+  kNothing,  ///< no: they will not be wanted again soon
+  kAShare,   ///< up to BlockCache::share_bytes
+};
+
 /// Blocks `first` to `last` of an SST may hold a key; none where `first` is above `last`.
 struct BlockSpan {
   size_t first = 0;
@@ -56,8 +62,10 @@ class OpenedSst {
 
   /// None where a request would be needed and `residency` forbids it.
   Result<std::optional<PinnedBlock>> Block(size_t block, kv::Residency residency) const;
-  /// Brings `blocks` in, all that is missing in one Read. \return in the same order.
-  Result<std::vector<PinnedBlock>> Blocks(std::span<const size_t> blocks) const;
+  /// Of a block as it is stored.
+  int64_t StoredBytes(size_t block) const { return RangeOf(block).size_bytes; }
+  /// Brings `blocks`, which ascend, in: what is missing by joined requests. \return in the same order, whatever the cache keeps of them.
+  Result<std::vector<PinnedBlock>> Blocks(std::span<const size_t> blocks, Keeping keeping) const;
 
  private:
   OpenedSst(std::unique_ptr<kv::ShardFile> file, kv::BlockCache& cache, SstLayout layout, int version);
@@ -71,8 +79,8 @@ class OpenedSst {
   ByteRange RangeOf(size_t block) const;
   Result<PinnedBlock> Mapped(size_t block) const;
   std::optional<PinnedBlock> Cached(size_t block) const;
-  // Checks and decompresses what was stored, and puts it into the cache.
-  Result<PinnedBlock> Take(size_t block, ByteView stored) const;
+  // Checks and decompresses what was stored, and puts it into the cache where it is to be kept.
+  Result<PinnedBlock> Take(size_t block, ByteView stored, bool is_kept) const;
   Result<PinnedBlock> Parse(size_t block, ByteView bytes, std::shared_ptr<const Bytes> owner) const;
   Error Damaged(size_t block, const char* what) const;
 

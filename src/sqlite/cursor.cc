@@ -9,8 +9,8 @@
 namespace datashard::sqlite {
 namespace {
 
-constexpr uint32_t kAheadPagesMax = 64;
-constexpr uint32_t kAheadBytesMax = 1 << 20;
+constexpr uint32_t kAheadPagesMax = 1024;
+constexpr uint32_t kAheadBytesMax = 4 << 20;
 
 class TreeCursor final : public kv::Cursor {
  public:
@@ -26,6 +26,7 @@ class TreeCursor final : public kv::Cursor {
       frame.index = found.index;
       if (found.equal) frame.below_first = false;  // all rows left of it are before the range
       if (frame.held.node.leaf || found.equal) return {};
+      ahead_count_ = 1;  // on the way down it is one page of each level
       DS_RETURN_IF_ERROR(PushChild());
     }
   }
@@ -59,7 +60,6 @@ class TreeCursor final : public kv::Cursor {
     bool below_first = true;  // what is below and left of that cell comes before it
     std::vector<Page> ahead;  // children that were fetched, from `ahead_first` on
     uint32_t ahead_first = 0;
-    uint32_t ahead_count = 1;  // to fetch at once; grows while the scan goes on
   };
 
   Status Push(uint32_t number, Page page) {
@@ -92,14 +92,14 @@ class TreeCursor final : public kv::Cursor {
       last = end.index;
     }
     std::vector<uint32_t> children;
-    for (uint32_t i = frame.index; i <= last && children.size() < frame.ahead_count; ++i) {
+    for (uint32_t i = frame.index; i <= last && children.size() < ahead_count_; ++i) {
       DS_ASSIGN_OR_RETURN(const uint32_t child, ChildOf(pages_, frame.held, i));
       children.push_back(child);
     }
     DS_ASSIGN_OR_RETURN(frame.ahead, pages_.GetMany(children));
     frame.ahead_first = frame.index;
     const uint32_t count_max = std::clamp(kAheadBytesMax / pages_.header().page_size, 1u, kAheadPagesMax);
-    frame.ahead_count = std::min(frame.ahead_count * 4, count_max);
+    ahead_count_ = std::min(ahead_count_ * 4, count_max);
     return {};
   }
 
@@ -124,6 +124,7 @@ class TreeCursor final : public kv::Cursor {
   const kv::KeyRange range_;
   PagesAhead chains_;
   std::vector<Frame> stack_;
+  uint32_t ahead_count_ = 1;  // children to fetch at once; grows while the scan goes on, from one page of the tree to the next
   uint64_t pages_seen_ = 0;
   bool any_ = false;
   Bytes key_;

@@ -3,11 +3,12 @@
 #include <utility>
 
 #include "base/crc32c.h"
+#include "kv/joined_read.h"
 
 namespace datashard::sqlite {
 namespace {
 
-// Neighbours are fetched as one up to here; a chain is fetched ahead in steps of it.
+// A chain is fetched ahead in steps of these.
 constexpr uint32_t kRunBytesMax = 4 << 20;
 
 class FilePages : public Pages {
@@ -73,20 +74,11 @@ class PagesOfStoredFile final : public FilePages {
     return pages;
   }
 
-  /// Checks the pages in `bytes`, which lie at `offset`, and puts them into the cache; what is no whole page at the end is left out.
-  Status Keep(uint32_t number, ByteView bytes, std::unordered_map<uint32_t, Page>* kept) const {
+  /// Checks the pages in `bytes`, from page `number` on, and puts them into the cache; what is no whole page at the end is left out.
+  Status KeepAll(uint32_t number, ByteView bytes) const {
     const uint32_t page_size = header().page_size;
     for (; bytes.size() >= page_size && number <= header().page_count; bytes.remove_prefix(page_size), ++number) {
-      const auto block = std::make_shared<const Bytes>(bytes.substr(0, page_size));
-      if (!checksums_.empty()) {
-        const uint32_t found = Crc32c(*block);
-        if (found != checksums_[number - 1]) {
-          return Damaged(number, fmt::format("its checksum is {:08x} by {}, and its bytes give {:08x}", checksums_[number - 1],
-                                             kPageChecksumsName, found));
-        }
-      }
-      cache_.Put(IdOf(number), block);
-      if (kept != nullptr) kept->insert_or_assign(number, Page{*block, block});
+      DS_RETURN_IF_ERROR(Take(number, bytes.substr(0, page_size), /*is_kept=*/true));
     }
     return {};
   }
@@ -100,30 +92,33 @@ class PagesOfStoredFile final : public FilePages {
     return {bytes, std::move(block)};
   }
 
+  /// Checks page `number` and puts it into the cache where it is to be kept.
+  Result<Page> Take(uint32_t number, ByteView bytes, bool is_kept) const {
+    auto block = std::make_shared<const Bytes>(bytes);
+    if (!checksums_.empty()) {
+      const uint32_t found = Crc32c(*block);
+      if (found != checksums_[number - 1]) {
+        return Damaged(number, fmt::format("its checksum is {:08x} by {}, and its bytes give {:08x}", checksums_[number - 1],
+                                           kPageChecksumsName, found));
+      }
+    }
+    if (is_kept) cache_.Put(IdOf(number), block);
+    const ByteView page = *block;
+    return Page{page, std::move(block)};
+  }
+
   Result<std::unordered_map<uint32_t, Page>> FetchMissing(std::vector<uint32_t> numbers) const {
     std::sort(numbers.begin(), numbers.end());
     numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
-    const int64_t page_size = header().page_size;
     std::vector<ByteRange> ranges;
-    for (const uint32_t number : numbers) {
-      const bool joins = !ranges.empty() && ranges.back().offset_bytes + ranges.back().size_bytes == OffsetOf(number) &&
-                         ranges.back().size_bytes < kRunBytesMax;
-      if (joins) {
-        ranges.back().size_bytes += page_size;
-      } else {
-        ranges.push_back({OffsetOf(number), page_size});
-      }
-    }
-    std::vector<Result<Bytes>> read = file().Read(ranges);
+    for (const uint32_t number : numbers) ranges.push_back({OffsetOf(number), header().page_size});
     std::unordered_map<uint32_t, Page> fetched;
-    for (size_t i = 0; i < ranges.size(); ++i) {
-      if (!read[i].ok()) return std::move(read[i]).error();
-      if (static_cast<int64_t>(read[i]->size()) != ranges[i].size_bytes) {
-        return Corruption("{}: {} of {} bytes at {} came; the object is cut off", uri(), read[i]->size(), ranges[i].size_bytes,
-                          ranges[i].offset_bytes);
-      }
-      DS_RETURN_IF_ERROR(Keep(static_cast<uint32_t>(ranges[i].offset_bytes / page_size + 1), *read[i], &fetched));
-    }
+    int64_t left_to_keep = cache_.share_bytes();
+    DS_RETURN_IF_ERROR(kv::ReadJoined(file(), ranges, [&](size_t i, ByteView bytes) -> Status {
+      left_to_keep -= static_cast<int64_t>(bytes.size());
+      DS_ASSIGN_OR_RETURN(fetched[numbers[i]], Take(numbers[i], bytes, /*is_kept=*/left_to_keep >= 0));
+      return {};
+    }));
     return fetched;
   }
 
@@ -178,7 +173,7 @@ std::unique_ptr<Pages> MappedPages(std::unique_ptr<kv::ShardFile> file, FileHead
 
 Result<std::unique_ptr<Pages>> CachedPages(std::unique_ptr<kv::ShardFile> file, kv::BlockCache& cache, CachedPagesOptions options) {
   auto pages = std::make_unique<PagesOfStoredFile>(std::move(file), cache, options.header, std::move(options.checksums));
-  DS_RETURN_IF_ERROR(pages->Keep(1, options.start, nullptr));
+  DS_RETURN_IF_ERROR(pages->KeepAll(1, options.start));
   return std::unique_ptr<Pages>(std::move(pages));
 }
 

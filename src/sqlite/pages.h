@@ -35,7 +35,7 @@ class Pages {
   virtual const FileHeader& header() const = 0;
   virtual bool mapped() const = 0;
   virtual Result<Page> Get(uint32_t number, kv::Residency residency) const = 0;
-  /// In the order asked. What is not resident is fetched side by side, neighbours as one.
+  /// In the order asked. What is not resident is fetched by joined requests; it is there whatever the cache keeps of it.
   virtual Result<std::vector<Page>> GetMany(std::span<const uint32_t> numbers) const {
     std::vector<Page> pages;
     for (const uint32_t number : numbers) {

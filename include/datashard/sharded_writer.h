@@ -66,7 +66,7 @@ struct ShardedWriteSettings {
   std::optional<double> writes_per_second_max, write_bytes_per_second_max;  ///< of the whole writer
   std::optional<ShardRetry> shard_retry;  ///< none: an error of one shard ends the write
   int64_t memory_bytes_max = int64_t{512} << 20;  ///< of all the write holds; rows beyond their share are sorted and spilled
-  int threads = 0;  ///< that sort, build and upload; 0: as many as cores
+  int threads = 0;  ///< that sort, build and upload; 0: two for each core, since they wait for storage
 };
 
 struct BuildDurations {

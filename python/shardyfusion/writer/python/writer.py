@@ -1,6 +1,6 @@
 """Building and publishing a snapshot from rows of this process.
 
-Rows are routed, sorted, built into shards and uploaded by the core, on as many threads as the machine has cores, within a bound of
+Rows are routed, sorted, built into shards and uploaded by the core, on two threads for each core of the machine, within a bound of
 memory. Nothing is visible before everything is there: then the manifest is stored and the pointer moved to it.
 
 Without effect are, therefore: `PythonWriteOptions.parallel`, `max_queue_size`, `shared_memory` and `buffering` (there are no worker

@@ -100,6 +100,12 @@ nb::list DetailsOf(ReaderCore& core) {
   return details;
 }
 
+nb::list SkippedOf(ReaderCore& core) {
+  nb::list skipped;
+  for (const SkippedManifest& manifest : core.reader().skipped_manifests()) skipped.append(nb::make_tuple(manifest.ref, manifest.problem));
+  return skipped;
+}
+
 nb::tuple HealthOf(ReaderCore& core, std::optional<int64_t> staleness_us) {
   std::optional<std::chrono::microseconds> threshold;
   if (staleness_us.has_value()) threshold = std::chrono::microseconds(*staleness_us);
@@ -145,6 +151,7 @@ void BindReader(nb::module_& module) {
            "Values by key in the order of `keys`, which may repeat; None for absent ones.")
       .def("_route", &Route, "key"_a.none(), "routing_context"_a.none(), "The shard of a key; None where the rule does not know it.")
       .def("_manifest", &ManifestOf, "(build, shards, custom as JSON, ref) of the generation that is read.")
+      .def("_skipped", &SkippedOf, "(ref, what is wrong) of the manifests that the opening passed over.")
       .def("_details", &DetailsOf, "(db_id, row_count, min_key, max_key, db_url) of all shards.")
       .def("_health", &HealthOf, "staleness_us"_a.none(), "(status, ref, age in microseconds, shards, is_closed)")
       .def("_refresh", &Refresh, "(changed, why not)")

@@ -34,6 +34,14 @@ ReaderCore::~ReaderCore() {
   reader_.reset();
 }
 
+void ReaderCore::Clear() {
+  {
+    nb::gil_scoped_release nogil;
+    reader_.reset();
+  }
+  manifests_.reset();
+}
+
 void ReaderCore::Open(nb::dict settings, nb::object manifests) {
   {
     nb::gil_scoped_release nogil;

@@ -79,6 +79,19 @@ PyMethodDef lookups[] = {
         "_get_resident", "_get_resident($self, key, *, routing_context=None)\n--\n\n`get` of what is mapped or cached; NotImplemented for the rest."),
 };
 
+/// A store of the user's may lead back to the reader that it serves.
+int Traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (nb::inst_ready(self)) Py_VISIT(nb::inst_ptr<ReaderCore>(self)->bridge());
+  return 0;
+}
+int Clear(PyObject* self) {
+  if (nb::inst_ready(self)) nb::inst_ptr<ReaderCore>(self)->Clear();
+  return 0;
+}
+PyType_Slot collection[] = {
+    {Py_tp_traverse, reinterpret_cast<void*>(Traverse)}, {Py_tp_clear, reinterpret_cast<void*>(Clear)}, {0, nullptr}};
+
 nb::object ManifestOf(ReaderCore& core) {
   // Both of one generation: a refresh may come between.
   std::shared_ptr<const ShardedManifest> manifest;
@@ -139,7 +152,7 @@ void Close(ReaderCore& core) {
 
 void BindReader(nb::module_& module) {
   using namespace nb::literals;
-  nb::class_<ReaderCore> reader(module, "Reader", "A reader of the current generation of a snapshot; the base of the package's readers.");
+  nb::class_<ReaderCore> reader(module, "Reader", nb::type_slots(collection), "A reader of the current generation of a snapshot; the base of the package's readers.");
   reader.def(nb::init<>())
       .def("_open", &ReaderCore::Open, "settings"_a, "manifests"_a.none(), "Finds and reads the manifest. See shardyfusion/_settings.py.")
       .def("_give_up", &ReaderCore::GiveUp, "Ends an _open in another thread.")

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._config_checks import Checked, ValidatableConfig, check_flag, check_positive, refuse, validate_configs
@@ -84,8 +85,10 @@ class WriterOutputConfig(Checked):
                 f"run_id is a name without '/', given {self.run_id!r}")
         refuse(not isinstance(self.local_root, (str, Path)), f"local_root is a directory, given {self.local_root!r}")
         try:
+            for _, _, spec, _ in Formatter().parse(self.db_path_template):
+                refuse(re.search(r"\d{4}", spec or "") is not None, f"db_path_template {self.db_path_template!r} makes names of thousands of characters")
             directory = self.db_path_template.format(db_id=0)
-        except (AttributeError, KeyError, IndexError, ValueError) as error:
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             raise ConfigValidationError(
                 f"db_path_template is a text with {{db_id}} in it, given {self.db_path_template!r}: {error}") from error
         refuse(directory == self.db_path_template.format(db_id=1) or any(part in ("", ".", "..") for part in directory.split("/")),

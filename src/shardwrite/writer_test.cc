@@ -241,7 +241,7 @@ TEST_P(WriterTest, SaysWhatHappens) {
   EXPECT_THAT(events, ElementsAre("write.started", "write.sharding_completed", "write.shard.started", "write.batch_written", "rate_limiter.throttled",
                                   "write.batch_written", "write.shard.completed", "write.shards_completed", "write.winner_selected",
                                   "write.manifest_published", "write.current_published", "write.losers.removed", "write.completed"));
-  EXPECT_EQ(winner, snapshot_.Current().manifest.shards.at(0).db_url);
+  EXPECT_EQ(winner, Current().manifest.shards.at(0).db_url);
   EXPECT_EQ(last["rate_limiter.throttled wait_seconds"], 2);
   EXPECT_EQ(last["write.completed rows_written"], 3);
   EXPECT_EQ(last["write.completed elapsed_ms"], 2'000);

@@ -10,6 +10,7 @@ import resource
 import stat
 import threading
 import time
+import weakref
 from datetime import timedelta
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -145,6 +146,20 @@ def test_readers_that_nobody_closes_are_collected(place: Place, caplog):
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) <= open_before + 5
     assert caplog.messages.count("shard_reader_handle_not_closed") == 20
+
+
+def test_a_reader_that_its_own_store_leads_to_is_collected(place: Place):
+    class Store(InMemoryManifestStore):
+        pass
+
+    store = Store()
+    place.publish(numbers(10), manifest=WriterManifestConfig(store=store))
+    store.reader = place.reader(manifest_store=store)
+    gone = weakref.ref(store)
+    assert store.reader.get(1) == b"value 1"
+    del store
+    gc.collect()
+    assert gone() is None
 
 
 @pytest.mark.parametrize("shard_format", FORMATS)

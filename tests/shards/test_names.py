@@ -393,7 +393,7 @@ def test_the_package_exports_all():
     assert set(EXPORTED.split()) <= set(shardyfusion.__all__)
 
 
-@pytest.mark.parametrize(("module", "entry"), entries())
+@pytest.mark.parametrize(("module", "entry"), [*entries()])
 def test_it_is_there_as_programs_use_it(module, entry):
     kind, said = entry.split(" ", 1)
     where = importlib.import_module(module)

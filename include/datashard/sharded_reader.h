@@ -76,6 +76,12 @@ struct ReaderHealth {
   bool is_closed = false;
 };
 
+/// A manifest that could not be read when a reader was opened.
+struct SkippedManifest {
+  std::string ref;
+  std::string problem;
+};
+
 /// Columns of a routing context, by name.
 using RoutingContext = std::vector<std::pair<std::string, CelValue>>;
 
@@ -116,6 +122,8 @@ class ShardedReader {
   /// The generation that is read now.
   virtual std::shared_ptr<const ShardedManifest> manifest() const = 0;
   virtual std::string manifest_ref() const = 0;
+  /// What the opening passed over: the manifest that was current first. None: nothing, that one is read.
+  virtual const std::vector<SkippedManifest>& skipped_manifests() const = 0;
   /// One for each of num_dbs, also for empty ones.
   virtual std::vector<ShardDetail> shard_details() const = 0;
   virtual ReaderHealth health(std::optional<std::chrono::microseconds> staleness_threshold = std::nullopt) const = 0;

@@ -82,9 +82,10 @@ struct BuildResult {
   std::optional<std::string> run_record_ref;
 };
 
-/// What happened, in the words of docs/sharded-observability.md ("write.shard.completed"), with its numbers. Called from several threads, never
-/// two at a time.
-using WriteEventSink = std::function<void(std::string_view event, std::span<const std::pair<std::string_view, double>> numbers)>;
+/// What happened, in the words of docs/sharded-observability.md ("write.shard.completed"), with its numbers, and with the URL or the error
+/// that it is about, if any. Called from several threads, never two at a time.
+using WriteEventSink =
+    std::function<void(std::string_view event, std::span<const std::pair<std::string_view, double>> numbers, std::string_view about)>;
 
 /// A shard database that somebody else's code builds. One thread at a time; calls in the order WriteBatch*, Flush, Seal, DbBytes, Close.
 class ShardAdapter {

@@ -39,6 +39,11 @@ std::string_view BytesOf(PyObject* bytes) {
   return {PyBytes_AS_STRING(bytes), static_cast<size_t>(PyBytes_GET_SIZE(bytes))};
 }
 
+/// A value of a column without further questions.
+bool IsPlain(PyObject* value) {
+  return value == Py_None || PyFloat_Check(value) || PyLong_Check(value) || PyUnicode_Check(value) || PyBytes_Check(value);
+}
+
 }  // namespace
 
 Result<KeyView> KeyOf(PyObject* object) {
@@ -71,10 +76,10 @@ Result<CelValue> CelValueOf(PyObject* object, std::vector<nb::object>& held) {
   if (object == Py_None) return CelValue{};
   if (PyBool_Check(object)) return CelValue{object == Py_True};
   if (PyFloat_Check(object)) return CelValue{PyFloat_AS_DOUBLE(object)};
-  if (!PyLong_Check(object) && !PyUnicode_Check(object) && !PyBytes_Check(object)) {
+  if (!IsPlain(object)) {
     // A scalar of numpy says what it is by item().
     nb::object item = nb::steal(PyObject_CallMethod(object, "item", nullptr));
-    if (item.is_valid() && item.type().ptr() != reinterpret_cast<PyObject*>(Py_TYPE(object))) {
+    if (item.is_valid() && IsPlain(item.ptr())) {
       held.push_back(item);
       return CelValueOf(item.ptr(), held);
     }

@@ -13,6 +13,8 @@ class PythonManifests final : public ManifestStore {
  public:
   PythonManifests(nb::object bridge, Callbacks& callbacks) : bridge_(std::move(bridge)), callbacks_(callbacks) {}
 
+  const nb::object& bridge() const { return bridge_; }
+
   Result<std::string> Store(const ShardedManifest& manifest) override;
   Status SetCurrent(const std::string& ref, const CurrentGuard& guard) override;
   Result<std::optional<ManifestRef>> LoadCurrent() override;

@@ -119,11 +119,11 @@ ShardAdapterFactory PythonAdapters(const nb::object& open, Callbacks& callbacks)
 }
 
 WriteEventSink PythonEvents(const nb::object& emit, Callbacks& callbacks) {
-  return [&emit, &callbacks](std::string_view event, std::span<const std::pair<std::string_view, double>> numbers) {
+  return [&emit, &callbacks](std::string_view event, std::span<const std::pair<std::string_view, double>> numbers, std::string_view about) {
     const Status told = callbacks.Run([&] {
       nb::dict payload;
       for (const auto& [name, number] : numbers) payload[nb::str(name.data(), name.size())] = number;
-      emit(nb::str(event.data(), event.size()), payload);
+      emit(nb::str(event.data(), event.size()), payload, Steal(PyUnicode_DecodeUTF8(about.data(), static_cast<Py_ssize_t>(about.size()), "replace")));
     });
     (void)told;  // the bridge lets nothing through
   };

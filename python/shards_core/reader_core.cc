@@ -20,7 +20,10 @@ Context::Context(PyObject* columns) {
   given_ = true;
   for (nb::handle item : Steal(PyMapping_Items(columns))) {
     const auto pair = nb::cast<nb::tuple>(item);
-    const std::string name = nb::cast<std::string>(pair[0]);
+    std::string name;
+    if (!nb::try_cast(nb::object(pair[0]), name)) {
+      throw ContextError(Error(ErrorKind::kInvalidArgument, "a routing context has the columns' names for its keys, which are str"), Doing::kKey);
+    }
     columns_.emplace_back(name, OrThrow(Doing::kKey, CelValueOf(nb::object(pair[1]).ptr(), held_)));
   }
 }
@@ -29,6 +32,14 @@ ReaderCore::~ReaderCore() {
   // Threads of the reader may be waiting for the interpreter.
   nb::gil_scoped_release nogil;
   reader_.reset();
+}
+
+void ReaderCore::Clear() {
+  {
+    nb::gil_scoped_release nogil;
+    reader_.reset();
+  }
+  manifests_.reset();
 }
 
 void ReaderCore::Open(nb::dict settings, nb::object manifests) {

@@ -44,6 +44,11 @@ class ReaderCore {
   ShardedReader& reader();
   Callbacks& callbacks() { return callbacks_; }
 
+  /// What the collector of cycles has to know of; null: none.
+  PyObject* bridge() const { return manifests_ == nullptr ? nullptr : manifests_->bridge().ptr(); }
+  /// For the collector: nobody uses the reader any more.
+  void Clear();
+
   /// Lookups go to the Python methods `_get` and `_multi_get` of the object instead: they have somebody to tell, or to wait for.
   bool observed = false;
 

@@ -79,6 +79,19 @@ PyMethodDef lookups[] = {
         "_get_resident", "_get_resident($self, key, *, routing_context=None)\n--\n\n`get` of what is mapped or cached; NotImplemented for the rest."),
 };
 
+/// A store of the user's may lead back to the reader that it serves.
+int Traverse(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (nb::inst_ready(self)) Py_VISIT(nb::inst_ptr<ReaderCore>(self)->bridge());
+  return 0;
+}
+int Clear(PyObject* self) {
+  if (nb::inst_ready(self)) nb::inst_ptr<ReaderCore>(self)->Clear();
+  return 0;
+}
+PyType_Slot collection[] = {
+    {Py_tp_traverse, reinterpret_cast<void*>(Traverse)}, {Py_tp_clear, reinterpret_cast<void*>(Clear)}, {0, nullptr}};
+
 nb::object ManifestOf(ReaderCore& core) {
   // Both of one generation: a refresh may come between.
   std::shared_ptr<const ShardedManifest> manifest;
@@ -98,6 +111,12 @@ nb::list DetailsOf(ReaderCore& core) {
     details.append(nb::make_tuple(shard.db_id, shard.row_count, ToPython(shard.min_key), ToPython(shard.max_key), nb::cast(shard.db_url)));
   }
   return details;
+}
+
+nb::list SkippedOf(ReaderCore& core) {
+  nb::list skipped;
+  for (const SkippedManifest& manifest : core.reader().skipped_manifests()) skipped.append(nb::make_tuple(manifest.ref, manifest.problem));
+  return skipped;
 }
 
 nb::tuple HealthOf(ReaderCore& core, std::optional<int64_t> staleness_us) {
@@ -133,7 +152,7 @@ void Close(ReaderCore& core) {
 
 void BindReader(nb::module_& module) {
   using namespace nb::literals;
-  nb::class_<ReaderCore> reader(module, "Reader", "A reader of the current generation of a snapshot; the base of the package's readers.");
+  nb::class_<ReaderCore> reader(module, "Reader", nb::type_slots(collection), "A reader of the current generation of a snapshot; the base of the package's readers.");
   reader.def(nb::init<>())
       .def("_open", &ReaderCore::Open, "settings"_a, "manifests"_a.none(), "Finds and reads the manifest. See shardyfusion/_settings.py.")
       .def("_give_up", &ReaderCore::GiveUp, "Ends an _open in another thread.")
@@ -145,6 +164,7 @@ void BindReader(nb::module_& module) {
            "Values by key in the order of `keys`, which may repeat; None for absent ones.")
       .def("_route", &Route, "key"_a.none(), "routing_context"_a.none(), "The shard of a key; None where the rule does not know it.")
       .def("_manifest", &ManifestOf, "(build, shards, custom as JSON, ref) of the generation that is read.")
+      .def("_skipped", &SkippedOf, "(ref, what is wrong) of the manifests that the opening passed over.")
       .def("_details", &DetailsOf, "(db_id, row_count, min_key, max_key, db_url) of all shards.")
       .def("_health", &HealthOf, "staleness_us"_a.none(), "(status, ref, age in microseconds, shards, is_closed)")
       .def("_refresh", &Refresh, "(changed, why not)")

@@ -29,11 +29,23 @@ nb::list BuildShard(nb::dict format, nb::list pairs) {
   return objects;
 }
 
+nb::tuple SidecarFrame(nb::bytes database) {
+  const SidecarFrameBytes built = Unlocked(Doing::kObject, [&] { return BuildSqliteSidecarFrame({database.c_str(), database.size()}); });
+  return nb::make_tuple(nb::bytes(built.frame.data(), built.frame.size()), built.body_bytes, built.page_size);
+}
+
+nb::bytes Sidecar(nb::bytes frame, uint64_t body_bytes, uint32_t page_size, const std::string& tag) {
+  const std::string made = SqliteSidecarOf({{frame.c_str(), frame.size()}, body_bytes, page_size}, tag);
+  return nb::bytes(made.data(), made.size());
+}
+
 }  // namespace
 
 void BindShards(nb::module_& module) {
   using namespace nb::literals;
   module.def("build_shard", &BuildShard, "format"_a, "pairs"_a, "(name, content type, bytes) of a shard's objects; `pairs` ascend.");
+  module.def("sidecar_frame", &SidecarFrame, "database"_a, "(frame, size of its body, page size) of a SQLite shard.");
+  module.def("sidecar", &Sidecar, "frame"_a, "body_size"_a, "page_size"_a, "tag"_a, "The object shard.sidecar.");
 }
 
 }  // namespace datashard::python

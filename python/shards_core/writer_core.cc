@@ -126,8 +126,15 @@ void WriterCore::Abandon(bool hurry) {
   Signals signals;
   nb::gil_scoped_release nogil;
   const Interrupted at_once = []() -> Status { return Error(ErrorKind::kUnavailable, "interrupted"); };
-  const InterruptScope scope(hurry ? at_once : signals.callback(), hurry ? kHurry : std::chrono::milliseconds{});
-  writer_.reset();
+  {
+    const InterruptScope scope(hurry ? at_once : signals.callback(), hurry ? kHurry : std::chrono::milliseconds{});
+    writer_.reset();
+  }
+  // An exception in the user's hands may hold the frames that hold this write.
+  nb::gil_scoped_acquire gil;
+  manifests_.reset();
+  registry_.reset();
+  for (nb::object* part : {&open_adapter_, &emit_, &evaluate_cel_}) part->reset();
 }
 
 ShardedWriter& WriterCore::writer() {

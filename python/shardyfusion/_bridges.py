@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +75,14 @@ class ManifestBridge:
 
 
 class StoreOfLoop:
-    """An AsyncManifestStore for threads beside its event loop."""
+    """An AsyncManifestStore for threads beside its event loop. `loop` is that of whoever asks: a reader may outlive the one it was opened in."""
 
     def __init__(self, store: AsyncManifestStore, loop: asyncio.AbstractEventLoop) -> None:
         self._store = store
-        self._loop = loop
+        self.loop = loop
 
     def _wait(self, call: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(call, self._loop).result()
+        return asyncio.run_coroutine_threadsafe(call, self.loop).result()
 
     def load_current(self) -> ManifestRef | None:
         return self._wait(self._store.load_current())  # type: ignore[no-any-return]
@@ -91,6 +92,16 @@ class StoreOfLoop:
 
     def list_manifests(self, *, limit: int = 10) -> list[ManifestRef]:
         return self._wait(self._store.list_manifests(limit=limit))  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _told(event: str, run_id: str) -> Iterator[None]:
+    """Failures of a registry end no write; the log has them."""
+    try:
+        yield
+    except Exception as error:
+        log_failure(event, severity=FailureSeverity.ERROR, error=error, logger=_logger, run_id=run_id)
+        raise
 
 
 class RegistryBridge:
@@ -105,10 +116,12 @@ class RegistryBridge:
         return RunRecord(**{**fields, **{name: datetime_of(fields[name]) for name in self._TIMES}})
 
     def create(self, fields: dict[str, Any]) -> str:
-        return self._registry.create(self._record(fields))
+        with _told("run_record_create_failed", fields["run_id"]):
+            return self._registry.create(self._record(fields))
 
     def update(self, ref: str, fields: dict[str, Any]) -> None:
-        self._registry.update(ref, self._record(fields))
+        with _told("run_record_update_failed", fields["run_id"]):
+            self._registry.update(ref, self._record(fields))
 
     def load(self, ref: str) -> dict[str, Any]:
         record = self._registry.load(ref)
@@ -150,32 +163,42 @@ def adapter_opener(factory: DbAdapterFactory) -> Callable[[str, str], AdapterBri
     return open_adapter
 
 
-_WHOLE = frozenset({"row_count", "rows_written", "batch_size", "db_id", "attempt", "attempts"})
+_WHOLE = frozenset({"row_count", "rows_written", "batch_size", "db_id", "attempt", "attempts", "num_losers", "objects_deleted"})
 _LOGGED = {
     "write.started": "write_started", "write.sharding_completed": "sharding_completed", "write.shard.started": "shard_write_started",
-    "write.shard.completed": "shard_write_completed", "write.shard.retried": "shard_write_retrying",
-    "write.shard.retry_exhausted": "shard_write_failed", "write.shards_completed": "shard_writes_completed",
-    "write.manifest_published": "manifest_published", "write.current_published": "current_published",
-    "write.completed": "write_completed",
+    "write.shard.completed": "shard_write_completed", "write.shards_completed": "shard_writes_completed",
+    "write.winner_selected": "winner_selected", "write.manifest_published": "manifest_published",
+    "write.current_published": "current_published", "write.loser.removed": "loser_attempt_cleaned",
+    "write.losers.removed": "losers_cleanup_completed", "write.completed": "write_completed",
 }
+_FAILURES = {
+    "write.shard.retried": ("shard_write_retrying", FailureSeverity.TRANSIENT),
+    "write.shard.failed": ("shard_write_failed", FailureSeverity.ERROR),
+    "write.shard.retry_exhausted": ("shard_write_retry_exhausted", FailureSeverity.ERROR),
+    "write.coverage_mismatch": ("shard_coverage_mismatch", FailureSeverity.ERROR),
+    "write.manifest_failed": ("manifest_publish_failed", FailureSeverity.ERROR),
+    "write.current_retried": ("publish_current_retry", FailureSeverity.TRANSIENT),
+    "write.loser.kept": ("loser_cleanup_failed", FailureSeverity.TRANSIENT),
+}
+_METRICS = frozenset(event.value for event in MetricEvent)
 
 
-def event_sink(collector: MetricsCollector | None, run_id: str) -> Callable[[str, dict[str, float]], None]:
+def event_sink(collector: MetricsCollector | None, run_id: str) -> Callable[[str, dict[str, float], str], None]:
     """Tells the collector and the log of the core's events, which come from threads without a LogContext."""
 
-    def tell(event: str, numbers: dict[str, float]) -> None:
-        fields = {name: int(number) if name in _WHOLE else number for name, number in numbers.items()}
-        try:
-            metric = MetricEvent(event)
-        except ValueError:
-            return
+    def tell(event: str, numbers: dict[str, float], about: str) -> None:
+        fields: dict[str, Any] = {name: int(number) if name in _WHOLE else number for name, number in numbers.items()}
         if event in _LOGGED:
-            log_event(_LOGGED[event], logger=_logger, run_id=run_id, **fields)
-        emit(collector, metric, **fields)
+            log_event(_LOGGED[event], logger=_logger, run_id=run_id, **fields, **({"db_url": about} if about else {}))
+        elif event in _FAILURES:
+            name, severity = _FAILURES[event]
+            log_failure(name, severity=severity, logger=_logger, run_id=run_id, **fields, **({"problem": about} if about else {}))
+        if event in _METRICS:
+            emit(collector, MetricEvent(event), **fields)
 
-    def tell_and_survive(event: str, numbers: dict[str, float]) -> None:
+    def tell_and_survive(event: str, numbers: dict[str, float], about: str) -> None:
         try:
-            tell(event, numbers)
+            tell(event, numbers, about)
         except Exception as error:  # noqa: BLE001  (a handler of the log)
             log_failure("write_event_failed", severity=FailureSeverity.ERROR, error=error, logger=_logger, metric=event)
 

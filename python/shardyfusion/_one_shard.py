@@ -18,7 +18,7 @@ from .errors import DbAdapterError
 from .manifest import ManifestShardingSpec, RequiredBuildMeta, RequiredShardMeta
 from .manifest_store import InMemoryManifestStore
 from .sharding_types import KeyEncoding, ShardHashAlgorithm
-from .storage import backend_for
+from .storage import StorageBackend, backend_for
 from .type_defs import S3ConnectionOptions
 
 
@@ -65,11 +65,15 @@ class ShardAdapter:
         if self._closed:
             return
         self._closed = True
-        if self._objects is not None:
-            backend = backend_for(self._db_url, self._credential_provider, self._s3_connection_options)
-            for name, content_type, payload in self._objects:
-                backend.put(f"{self._db_url}/{name}", payload, content_type)
-        shutil.rmtree(self._local_dir, ignore_errors=True)
+        try:
+            if self._objects is not None:
+                self._upload(backend_for(self._db_url, self._credential_provider, self._s3_connection_options))
+        finally:
+            shutil.rmtree(self._local_dir, ignore_errors=True)
+
+    def _upload(self, backend: StorageBackend) -> None:
+        for name, content_type, payload in self._objects or []:
+            backend.put(f"{self._db_url}/{name}", payload, content_type)
 
 
 def _manifest_of(db_url: str, checkpoint_id: str | None) -> ManifestBridge:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from .credentials import CredentialProvider, credentials_of_env_file
@@ -25,7 +26,11 @@ def s3_fields(provider: CredentialProvider | None, options: S3ConnectionOptions 
         given.update(given_by_file)
         _credential_fields(said, fields)
     if provider is not None:
+        if not hasattr(provider, "resolve"):
+            raise ConfigValidationError(f"credential_provider has no resolve(): {provider!r}")
         _credential_fields(provider.resolve(), fields)
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigValidationError(f"s3_connection_options are a dict, given {options!r}")
     given.update(options or {})
     for name, value in given.items():
         if value is None or name == "signature_version":  # requests are signed with version 4
@@ -33,6 +38,8 @@ def s3_fields(provider: CredentialProvider | None, options: S3ConnectionOptions 
         if name == "verify_ssl" and isinstance(value, str):
             fields.update(verify_ssl=True, ca_file=value)
         elif name in _TIMES:
+            if not isinstance(value, (int, float)) or not value > 0:
+                raise ConfigValidationError(f"{name} is a number of seconds above 0, given {value!r}")
             fields[_TIMES[name]] = float(value)
         elif name in ("endpoint_url", "region_name", "addressing_style", "verify_ssl", "max_attempts"):
             fields[name] = value
@@ -43,7 +50,11 @@ def s3_fields(provider: CredentialProvider | None, options: S3ConnectionOptions 
 
 def _credential_fields(credentials: Any, fields: dict[str, Any]) -> None:
     for name in ("access_key_id", "secret_access_key", "session_token"):
-        if (value := getattr(credentials, name)) is not None:
+        try:
+            value = getattr(credentials, name)
+        except AttributeError:
+            raise ConfigValidationError(f"a credential provider answers with S3Credentials, not with {type(credentials).__name__}") from None
+        if value is not None:
             fields[name] = value
 
 

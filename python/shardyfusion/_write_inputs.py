@@ -106,8 +106,9 @@ class PythonWriteOptions(Checked):
     def validate(self) -> None:
         check_flag("parallel", self.parallel)
         check_positive("max_queue_size", self.max_queue_size)
-        self.shared_memory.validate()
-        self.buffering.validate()
+        for name, kind in (("shared_memory", SharedMemoryOptions), ("buffering", BufferingOptions)):
+            refuse(not isinstance(getattr(self, name), kind), f"{name} is a {kind.__name__}, given {getattr(self, name)!r}")
+            getattr(self, name).validate()
 
 
 @dataclass

@@ -184,7 +184,7 @@ def cel_sharding_by_columns(*columns: CelColumn | str, num_shards: int | None = 
     chosen = [CelColumn(column) if isinstance(column, str) else column for column in columns]
     if not chosen:
         raise ConfigValidationError("name at least one column")
-    if num_shards is not None and num_shards < 1:
+    if num_shards is not None and (type(num_shards) is not int or num_shards < 1):
         raise ConfigValidationError(f"num_shards is at least 1, given {num_shards!r}")
     if len(chosen) == 1:
         column = chosen[0]

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ._config_checks import Checked, ValidatableConfig, check_flag, check_positive, refuse, validate_configs
@@ -53,13 +54,14 @@ class WriterStorageConfig(Checked):
     s3_connection_options: S3ConnectionOptions | None = None
 
     def validate(self) -> None:
+        refuse(not isinstance(self.s3_prefix, str), f"s3_prefix is s3://bucket/path or file:///directory, given {self.s3_prefix!r}")
         try:
-            if str(self.s3_prefix).startswith("file:"):
+            if self.s3_prefix.startswith("file:"):
                 path_of_file_url(self.s3_prefix)
             else:
                 refuse(not parse_s3_url(self.s3_prefix)[1].strip("/"), f"s3_prefix {self.s3_prefix!r} is a whole bucket; "
                         "a snapshot lies below a prefix: s3://bucket/some/prefix")
-        except (ValueError, AttributeError) as error:
+        except ValueError as error:
             raise ConfigValidationError(f"s3_prefix: {error}") from error
         self.s3_prefix = self.s3_prefix.rstrip("/")
 
@@ -79,11 +81,14 @@ class WriterOutputConfig(Checked):
             value = getattr(self, name)
             refuse(not isinstance(value, str) or not _SEGMENT.fullmatch(value) or ".." in value,
                     f"{name} is one name of letters, digits, '.', '_' and '-', without '..'; given {value!r}")
-        refuse(self.run_id is not None and (not self.run_id or "/" in self.run_id or self.run_id in (".", "..")),
+        refuse(self.run_id is not None and (not isinstance(self.run_id, str) or not self.run_id or "/" in self.run_id or self.run_id in (".", "..")),
                 f"run_id is a name without '/', given {self.run_id!r}")
+        refuse(not isinstance(self.local_root, (str, Path)), f"local_root is a directory, given {self.local_root!r}")
         try:
+            for _, _, spec, _ in Formatter().parse(self.db_path_template):
+                refuse(re.search(r"\d{4}", spec or "") is not None, f"db_path_template {self.db_path_template!r} makes names of thousands of characters")
             directory = self.db_path_template.format(db_id=0)
-        except (AttributeError, KeyError, IndexError, ValueError) as error:
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             raise ConfigValidationError(
                 f"db_path_template is a text with {{db_id}} in it, given {self.db_path_template!r}: {error}") from error
         refuse(directory == self.db_path_template.format(db_id=1) or any(part in ("", ".", "..") for part in directory.split("/")),
@@ -147,13 +152,14 @@ class CelShardingConfig(Checked):
 
     def validate(self) -> None:
         refuse(not isinstance(self.cel_expr, str) or not self.cel_expr.strip(), "cel_expr is an expression; it is empty")
-        refuse(not self.cel_columns, "cel_columns names the columns of cel_expr and their types; it is empty")
+        refuse(not isinstance(self.cel_columns, dict) or not self.cel_columns, "cel_columns names the columns of cel_expr and their types; it is empty")
         self.cel_columns = {name: getattr(kind, "value", kind) for name, kind in self.cel_columns.items()}
         for name, kind in self.cel_columns.items():
             refuse(kind not in _CEL_TYPES, f"column {name!r} is of type {kind!r}; types are {', '.join(_CEL_TYPES)}")
         check_flag("infer_routing_values_from_data", self.infer_routing_values_from_data)
         if self.routing_values is not None:
             refuse(self.infer_routing_values_from_data, "routing_values are given, so infer_routing_values_from_data is not needed")
+            refuse(not isinstance(self.routing_values, (list, tuple)), f"routing_values are a list, given {self.routing_values!r}")
             validate_routing_values(self.routing_values)
 
 
@@ -175,6 +181,16 @@ class KvWriteRateLimitConfig(Checked):
     def validate(self) -> None:
         for name in ("max_writes_per_second", "max_write_bytes_per_second"):
             check_positive(name, getattr(self, name), optional=True, kind=(int, float))
+
+
+@dataclass
+class VectorWriteRateLimitConfig(Checked):
+    """Of writers of vectors; kept so that programs import it."""
+
+    max_writes_per_second: float | None = None
+
+    def validate(self) -> None:
+        check_positive("max_writes_per_second", self.max_writes_per_second, optional=True, kind=(int, float))
 
 
 @dataclass
@@ -288,6 +304,10 @@ class BaseShardedWriteConfig:
     @property
     def vector_spec(self) -> Any:
         return self.vector
+
+    @vector_spec.setter
+    def vector_spec(self, value: Any) -> None:
+        refuse(value is not None, "vector search is not part of this release: vector and vector_spec are None")
 
     def validate(self) -> None:
         validate_configs(*(getattr(self, part) for part in _PARTS))

@@ -1,9 +1,11 @@
-"""Credentials of a bucket, and where they come from. Nothing here writes to the environment of this process."""
+"""Credentials of a bucket, and where they come from. Nothing here writes to the environment of this process but `apply_env_file`, which
+programs call and we do not."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -117,3 +119,29 @@ def _temporary_env_file(creds: S3Credentials, options: S3ConnectionOptions | Non
         yield path
     finally:
         remove_env_file(path)
+
+
+_environment = threading.RLock()
+
+
+@contextmanager
+def apply_env_file(env_file: str | None) -> Iterator[None]:
+    """A context in which the lines of an env file are in the environment of the process; afterwards it is as before. None: nothing changes.
+
+    One thread at a time; threads that read the environment without this context see the change too.
+    """
+    if env_file is None:
+        yield
+        return
+    said = read_env_file(env_file)
+    with _environment:
+        before = {name: os.environ.get(name) for name in said}
+        os.environ.update(said)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value

@@ -70,12 +70,12 @@ class ValueSpec:
     @classmethod
     def binary_col(cls, col_name: str) -> Self:
         """The column's bytes; text as UTF-8, null as no bytes."""
-        return cls(_BinaryColumn(col_name), f"binary_col:{col_name}")
+        return cls(BinaryColumn(col_name), f"binary_col:{col_name}")
 
     @classmethod
     def json_cols(cls, cols: list[str] | None = None) -> Self:
         """A JSON object of the columns, or of the whole row; a column that a row lacks is null."""
-        return cls(_JsonColumns(None if cols is None else tuple(cols)), f"json_cols:{'all' if cols is None else ','.join(cols)}")
+        return cls(JsonColumns(None if cols is None else tuple(cols)), f"json_cols:{'all' if cols is None else ','.join(cols)}")
 
     @classmethod
     def callable_encoder(cls, fn: Callable[[object], bytes]) -> Self:
@@ -83,16 +83,16 @@ class ValueSpec:
 
     def referenced_columns(self) -> list[str] | None:
         """The columns it reads; None: any of them."""
-        if isinstance(self.encoder, _BinaryColumn):
+        if isinstance(self.encoder, BinaryColumn):
             return [self.encoder.name]
-        if isinstance(self.encoder, _JsonColumns) and self.encoder.names is not None:
+        if isinstance(self.encoder, JsonColumns) and self.encoder.names is not None:
             return list(self.encoder.names)
         return None
 
 
 # Classes and not closures: writers in other processes get them pickled.
 @dataclass(frozen=True)
-class _BinaryColumn:
+class BinaryColumn:
     name: str
 
     def __call__(self, row: object) -> bytes:
@@ -110,7 +110,7 @@ class _BinaryColumn:
 
 
 @dataclass(frozen=True)
-class _JsonColumns:
+class JsonColumns:
     names: tuple[str, ...] | None
 
     def __call__(self, row: object) -> bytes:

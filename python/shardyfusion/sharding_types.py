@@ -6,7 +6,7 @@ ranges or an expression of the user's own. Its subclasses describe one strategy 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -118,6 +118,8 @@ class ShardingSpec:
             self._strategy = ShardingStrategy.from_value(strategy)
         except ValueError as error:
             raise ConfigValidationError(str(error)) from error
+        if isinstance(boundaries, (str, bytes)) or (boundaries is not None and not isinstance(boundaries, Iterable)):
+            raise ConfigValidationError(f"boundaries are a list, given {boundaries!r}")
         self.boundaries = None if boundaries is None else list(boundaries)
         self.approx_quantile_rel_error = approx_quantile_rel_error
         self.custom_expr = custom_expr

@@ -62,3 +62,7 @@ class DefaultSlateDbAdapter(ShardAdapter):
             s3_connection_options = s3_connection_options or options
         super().__init__(format_fields(SlateDbFactory(settings=settings)), db_url=db_url, local_dir=local_dir,
                          credential_provider=credential_provider, s3_connection_options=s3_connection_options)
+
+    @property
+    def db(self) -> None:
+        """None: there is no engine to hand out."""

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
+from . import _core
 from ._one_shard import AsyncShardReader, ShardAdapter, ShardReader
 from .credentials import CredentialProvider
-from .errors import ShardyfusionError
+from .errors import ConfigValidationError, DbAdapterError, ShardyfusionError
+from .logging import FailureSeverity, get_logger, log_failure
+from .storage import StorageBackend
 from .type_defs import Manifest, S3ConnectionOptions
 
 DEFAULT_AUTO_PER_SHARD_THRESHOLD_BYTES = 16 * 1024 * 1024
@@ -18,13 +21,66 @@ DEFAULT_AUTO_TOTAL_BUDGET_BYTES = 2 * 1024 * 1024 * 1024
 PageSizeMode: TypeAlias = "int | Literal['auto']"
 AccessMode: TypeAlias = Literal["download", "range"]
 
+_logger = get_logger("sqlite_adapter")
+
 
 class SqliteAdapterError(ShardyfusionError):
     """Kept for programs that catch it; our shards raise DbAdapterError."""
 
 
 class SidecarUnavailableError(SqliteAdapterError):
-    """Kept for programs that catch it."""
+    """There is no sidecar for this file."""
+
+
+SIDECAR_NAME = "shard.sidecar"
+SIDECAR_CONTENT_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltSidecar:
+    """The sidecar of a database, but for what ties it to one uploaded object. body_size: bytes of what is in `frame`."""
+
+    frame: bytes
+    body_size: int
+    page_size: int
+
+
+def build_sidecar_frame(db_path: Path, *, db_bytes: bytes | None = None) -> BuiltSidecar:
+    """The inner pages of a shard's tree and the chains of large rows. db_bytes: the file's, where they are at hand.
+
+    Raises: SidecarUnavailableError: the file is no shard's database, or none that has a sidecar.
+    """
+    try:
+        return BuiltSidecar(*_core.sidecar_frame(Path(db_path).read_bytes() if db_bytes is None else bytes(db_bytes)))
+    except (DbAdapterError, ConfigValidationError) as error:
+        raise SidecarUnavailableError(str(error)) from error
+
+
+def frame_to_sidecar(frame: bytes, db_tag: str | None = None, body_size: int | None = None, page_size: int | None = None) -> bytes:
+    """The object shard.sidecar. db_tag: the ETag of the uploaded database, with its quotes; without one readers decline the sidecar."""
+    if body_size is None or page_size is None:
+        raise SidecarUnavailableError("a frame alone does not say its size and that of its pages; pass those of BuiltSidecar")
+    return _core.sidecar(frame, body_size, page_size, db_tag or "")  # type: ignore[no-any-return]
+
+
+def extract_sidecar(db_path: Path, *, db_bytes: bytes | None = None, db_tag: str | None = None) -> bytes:
+    """The object shard.sidecar of a database. Raises: as build_sidecar_frame."""
+    built = build_sidecar_frame(db_path, db_bytes=db_bytes)
+    return frame_to_sidecar(built.frame, db_tag, built.body_size, built.page_size)
+
+
+def maybe_upload_sidecar(*, backend: StorageBackend, db_url: str, db_path: Path, db_bytes: bytes, db_tag: str | None = None,
+                         built: BuiltSidecar | None = None) -> None:
+    """Uploads the sidecar of the database at `db_url`, if `db_tag`, the database's ETag, is known. What keeps it from that is logged:
+    readers do without."""
+    try:
+        if db_tag is None:
+            raise SidecarUnavailableError("the database's ETag is not known; a sidecar has to name it")
+        built = built or build_sidecar_frame(db_path, db_bytes=db_bytes)
+        payload = frame_to_sidecar(built.frame, db_tag, built.body_size, built.page_size)
+        backend.put(f"{db_url}/{SIDECAR_NAME}", payload, SIDECAR_CONTENT_TYPE)
+    except Exception as error:  # noqa: BLE001
+        log_failure("sqlite_adapter_sidecar_skipped", severity=FailureSeverity.TRANSIENT, error=error, logger=_logger, db_url=db_url)
 
 
 @dataclass(slots=True)

@@ -46,12 +46,13 @@ class RetryConfig:
     backoff_multiplier: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.max_retries < 0:
-            raise ConfigValidationError(f"max_retries is 0 or more, given {self.max_retries!r}")
-        if self.initial_backoff < timedelta(0):
-            raise ConfigValidationError(f"initial_backoff is no negative time, given {self.initial_backoff!r}")
-        if not self.backoff_multiplier >= 1:
-            raise ConfigValidationError(f"backoff_multiplier is at least 1, given {self.backoff_multiplier!r}")
+        if type(self.max_retries) is not int or self.max_retries < 0:
+            raise ConfigValidationError(f"max_retries is a number of 0 or more, given {self.max_retries!r}")
+        if not isinstance(self.initial_backoff, timedelta) or self.initial_backoff < timedelta(0):
+            raise ConfigValidationError(f"initial_backoff is a timedelta of 0 or more, given {self.initial_backoff!r}")
+        multiplier = self.backoff_multiplier
+        if not isinstance(multiplier, (int, float)) or not 1 <= multiplier < float("inf"):
+            raise ConfigValidationError(f"backoff_multiplier is a number of at least 1, given {multiplier!r}")
 
     def backoff_s(self, attempt: int) -> float:
         """Seconds to wait after the failure of `attempt`, which count from 0."""

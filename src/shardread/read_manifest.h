@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "shardread/generation.h"
 
@@ -21,9 +22,12 @@ struct FirstGenerationOptions {
   std::optional<std::string> pinned_ref;
   int max_fallback_attempts = 0;
 };
+struct FirstGeneration {
+  std::shared_ptr<const Generation> generation;
+  std::vector<SkippedManifest> skipped;  ///< before it
+};
 /// Errors: kNotFound: nothing was published, or the only manifest asked for is missing; kCorruption: no manifest that can be read;
 /// those of the store.
-Result<std::shared_ptr<const Generation>> ReadFirstGeneration(ManifestStore& manifests, const FirstGenerationOptions& options,
-                                                              const MakeGeneration& make);
+Result<FirstGeneration> ReadFirstGeneration(ManifestStore& manifests, const FirstGenerationOptions& options, const MakeGeneration& make);
 
 }  // namespace datashard::shardread

@@ -35,10 +35,10 @@ std::optional<std::string> EndOfPrefix(std::string_view prefix) {
 class Reader final : public ShardedReader {
  public:
   Reader(ShardedReaderSettings settings, std::shared_ptr<ManifestStore> manifests, std::shared_ptr<ShardSource> source, GenerationSettings generation_settings,
-         std::shared_ptr<const Generation> first, Clock& clock)
+         FirstGeneration first, Clock& clock)
       : settings_(std::move(settings)), manifests_(std::move(manifests)), source_(std::move(source)), generation_settings_(generation_settings), clock_(clock),
         workers_(std::make_shared<Workers>(static_cast<size_t>(settings_.max_workers == 0 ? CoreCount() : settings_.max_workers))),
-        guard_(std::make_unique<CurrentGeneration>(std::move(first), /*closed=*/false)) {}
+        skipped_(std::move(first.skipped)), guard_(std::make_unique<CurrentGeneration>(std::move(first.generation), /*closed=*/false)) {}
 
   Result<std::optional<PinnedValue>> Get(KeyView key, const RoutingContext* context) override {
     std::optional<PinnedValue> value;
@@ -98,6 +98,8 @@ class Reader final : public ShardedReader {
 
   std::shared_ptr<const ShardedManifest> manifest() const override { return guard_.Enter()->generation->manifest(); }
   std::string manifest_ref() const override { return guard_.Enter()->generation->ref(); }
+
+  const std::vector<SkippedManifest>& skipped_manifests() const override { return skipped_; }
 
   std::vector<ShardDetail> shard_details() const override {
     const std::shared_ptr<const ShardedManifest> is = manifest();
@@ -240,6 +242,7 @@ class Reader final : public ShardedReader {
   const GenerationSettings generation_settings_;
   Clock& clock_;
   const std::shared_ptr<Workers> workers_;
+  const std::vector<SkippedManifest> skipped_;
   Guard guard_;
   struct Refreshing {};
   PerProcess<Refreshing> refreshing_;
@@ -288,7 +291,7 @@ Result<std::unique_ptr<ShardedReader>> OpenReader(ShardedReaderSettings settings
   const auto make = [&](ManifestRef ref, ShardedManifest manifest) {
     return Generation::Make(std::move(ref), std::make_shared<const ShardedManifest>(std::move(manifest)), how, source, /*before=*/nullptr);
   };
-  DS_ASSIGN_OR_RETURN(std::shared_ptr<const Generation> first, ReadFirstGeneration(*manifests, options, make));
+  DS_ASSIGN_OR_RETURN(FirstGeneration first, ReadFirstGeneration(*manifests, options, make));
   return std::unique_ptr<ShardedReader>(std::make_unique<Reader>(std::move(settings), std::move(manifests), std::move(source), how, std::move(first), clock));
 }
 

@@ -46,7 +46,7 @@ void GiveUp(const std::string& run_id, const std::vector<ShardMeta>& attempts, c
                                                             run_id, gone.error().message()));
     return;
   }
-  RemoveAttempts(parts.place, UrlsOf(attempts), parts.outside.log);
+  RemoveAttempts(parts.place, UrlsOf(attempts), parts.outside.log, parts.events);
 }
 
 struct PointerMove {
@@ -68,7 +68,9 @@ PointerMove MovePointer(const std::string& ref, const PublishParts& parts) {
       move.moved = parts.manifests.SetCurrent(ref, parts.guard ? guard : CurrentGuard());
     }
     if (move.moved.ok() || move.refused || move.moved.kind() != ErrorKind::kUnavailable || retry == kPointerRetries) return move;
-    parts.outside.log.Write(LogLevel::kWarning, fmt::format("making {} current: {}; trying again", ref, move.moved.error().message()));
+    const std::string problem = fmt::format("making {} current: {}; trying again", ref, move.moved.error().message());
+    parts.outside.log.Write(LogLevel::kWarning, problem);
+    parts.events.Emit("write.current_retried", {{"attempt", retry}}, problem);
     if (Status slept = SleepInterruptibly(parts.outside.clock, backoff); !slept.ok()) {
       move.moved = std::move(slept);
       return move;
@@ -100,12 +102,17 @@ Result<Winners> SelectWinners(std::vector<ShardMeta> attempts, int32_t num_dbs) 
   return winners;
 }
 
-void RemoveAttempts(generation::SnapshotPlace& place, const std::vector<std::string>& urls, Log& log) {
+void RemoveAttempts(generation::SnapshotPlace& place, const std::vector<std::string>& urls, Log& log, WriteEvents& events) {
   const InterruptScope grace({}, kCleanUpGrace);
   for (const std::string& url : urls) {
-    if (const Result<int64_t> removed = generation::RemoveAttempt(place, url); !removed.ok()) {
-      log.Write(LogLevel::kWarning, fmt::format("attempt {} is not used and could not be removed: {}; clean-up removes it", url, removed.error().message()));
+    const Result<int64_t> removed = generation::RemoveAttempt(place, url);
+    if (removed.ok()) {
+      events.Emit("write.loser.removed", {{"objects_deleted", static_cast<double>(*removed)}}, url);
+      continue;
     }
+    const std::string problem = fmt::format("attempt {} is not used and could not be removed: {}; clean-up removes it", url, removed.error().message());
+    log.Write(LogLevel::kWarning, problem);
+    events.Emit("write.loser.kept", {}, problem);
   }
 }
 
@@ -113,12 +120,18 @@ Result<PublishedRun> PublishRun(ShardedManifest manifest, std::vector<ShardMeta>
   const std::string& run_id = manifest.build.run_id;
   Result<Winners> winners = SelectWinners(attempts, manifest.build.num_dbs);
   if (!winners.ok()) {
-    RemoveAttempts(parts.place, UrlsOf(attempts), parts.outside.log);
+    parts.events.Emit("write.coverage_mismatch", {}, winners.error().message());
+    RemoveAttempts(parts.place, UrlsOf(attempts), parts.outside.log, parts.events);
     return std::move(winners).error();
+  }
+  for (const ShardMeta& shard : winners->shards) {
+    parts.events.Emit("write.winner_selected",
+                      {{"db_id", shard.db_id}, {"attempt", static_cast<double>(shard.attempt)}, {"row_count", static_cast<double>(shard.row_count)}}, *shard.db_url);
   }
   manifest.shards = winners->shards;
   const Result<std::string> ref = parts.manifests.Store(manifest);
   if (!ref.ok()) {
+    parts.events.Emit("write.manifest_failed", {}, ref.error().message());
     GiveUp(run_id, attempts, parts);
     return Error(ref.error()).In(fmt::format("storing the manifest of run {}", run_id));
   }
@@ -127,14 +140,15 @@ Result<PublishedRun> PublishRun(ShardedManifest manifest, std::vector<ShardMeta>
   PointerMove pointer = MovePointer(*ref, parts);
   if (!pointer.moved.ok()) {
     if (pointer.refused) {
-      RemoveAttempts(parts.place, winners->losing_urls, parts.outside.log);
+      RemoveAttempts(parts.place, winners->losing_urls, parts.outside.log, parts.events);
     } else if (pointer.moved.kind() != ErrorKind::kCommitUnknown) {
       GiveUp(run_id, attempts, parts);
     }
     return std::move(pointer.moved).error().In(fmt::format("making manifest {} current", *ref));
   }
   parts.events.Emit("write.current_published");
-  RemoveAttempts(parts.place, winners->losing_urls, parts.outside.log);
+  RemoveAttempts(parts.place, winners->losing_urls, parts.outside.log, parts.events);
+  parts.events.Emit("write.losers.removed", {{"num_losers", static_cast<double>(winners->losing_urls.size())}});
   return PublishedRun{*ref, std::move(winners->shards)};
 }
 

@@ -43,6 +43,6 @@ struct PublishedRun {
 Result<PublishedRun> PublishRun(ShardedManifest manifest, std::vector<ShardMeta> attempts, const PublishParts& parts);
 
 /// Removes what lies below each URL; what cannot be removed is told in the log. For attempts that no manifest names.
-void RemoveAttempts(generation::SnapshotPlace& place, const std::vector<std::string>& urls, Log& log);
+void RemoveAttempts(generation::SnapshotPlace& place, const std::vector<std::string>& urls, Log& log, WriteEvents& events);
 
 }  // namespace datashard::shardwrite

@@ -13,6 +13,8 @@
 namespace datashard::shardwrite {
 namespace {
 
+constexpr std::chrono::duration<double> kBackoffMost = std::chrono::hours(24);  // what is multiplied for long fits no clock
+
 class ShardRun {
  public:
   ShardRun(PairSorter& sorter, const ShardBuildSettings& common, const std::optional<ShardRetry>& retry, const ShardBuildParts& parts)
@@ -28,6 +30,7 @@ class ShardRun {
     } else if (!error_) {
       error_ = std::move(built).error();
       failed_ = true;
+      parts_.events.Emit("write.shard.failed", {{"db_id", task.db_id}}, error_->message());
     }
   }
 
@@ -37,7 +40,7 @@ class ShardRun {
     for (const ShardMeta& result : results_) {
       if (result.db_url) urls.push_back(*result.db_url);
     }
-    RemoveAttempts(parts_.place, urls, parts_.outside.log);
+    RemoveAttempts(parts_.place, urls, parts_.outside.log, parts_.events);
     return *error_;
   }
 
@@ -59,9 +62,9 @@ class ShardRun {
         parts_.events.Emit("write.shard.retry_exhausted", {{"db_id", task.db_id}, {"attempts", attempt + 1}});
         return std::move(built).error().In(fmt::format("after {} attempts", attempt + 1));
       }
-      parts_.events.Emit("write.shard.retried", {{"db_id", task.db_id}, {"attempt", attempt}, {"backoff_s", backoff.count()}});
+      parts_.events.Emit("write.shard.retried", {{"db_id", task.db_id}, {"attempt", attempt}, {"backoff_s", backoff.count()}}, built.error().message());
       parts_.outside.log.Write(LogLevel::kWarning, fmt::format("shard {} is tried again: {}", task.db_id, built.error().message()));
-      DS_RETURN_IF_ERROR(SleepInterruptibly(parts_.outside.clock, std::chrono::ceil<std::chrono::microseconds>(backoff)));
+      DS_RETURN_IF_ERROR(SleepInterruptibly(parts_.outside.clock, std::chrono::ceil<std::chrono::microseconds>(std::min(backoff, kBackoffMost))));
     }
   }
 

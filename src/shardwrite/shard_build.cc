@@ -226,7 +226,7 @@ Result<ShardMeta> BuildShardAttempt(const ShardBuildSettings& settings, kv::Curs
   meta.db_url = parts.place.url() + "/" + key;
   parts.events.Emit("write.shard.started", {{"db_id", settings.db_id}, {"attempt", static_cast<double>(settings.attempt)}});
   if (Status built = FillAndUpload(settings, pairs, parts, key, meta); !built.ok()) {
-    if (built.kind() != ErrorKind::kAlreadyExists) RemoveAttempts(parts.place, {*meta.db_url}, parts.outside.log);
+    if (built.kind() != ErrorKind::kAlreadyExists) RemoveAttempts(parts.place, {*meta.db_url}, parts.outside.log, parts.events);
     return std::move(built).error().In(*meta.db_url);
   }
   meta.checkpoint_id = RandomHex(parts.outside.random, 32);

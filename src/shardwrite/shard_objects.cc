@@ -3,6 +3,7 @@
 
 #include "generation/snapshot_place.h"
 #include "shardwrite/shard_build.h"
+#include "sqlite/sidecar.h"
 
 namespace datashard {
 namespace {
@@ -40,6 +41,15 @@ Result<std::vector<ShardObjectBytes>> BuildShardObjects(const ShardFormatOptions
     objects.push_back(std::move(read));
   }
   return objects;
+}
+
+Result<SidecarFrameBytes> BuildSqliteSidecarFrame(std::string_view database) {
+  DS_ASSIGN_OR_RETURN(sqlite::SidecarFrame built, sqlite::BuildSidecarFrame(database));
+  return SidecarFrameBytes{.frame = std::move(built.frame), .body_bytes = built.body_bytes, .page_size = built.page_size};
+}
+
+std::string SqliteSidecarOf(const SidecarFrameBytes& frame, std::string_view tag) {
+  return sqlite::FrameToSidecar({.frame = frame.frame, .body_bytes = frame.body_bytes, .page_size = frame.page_size}, tag);
 }
 
 }  // namespace datashard

@@ -18,8 +18,8 @@ class WriteEvents {
   /// \param sink  may be empty.
   WriteEvents(WriteEventSink sink, Clock& clock) : sink_(std::move(sink)), clock_(clock), start_(clock.Monotonic()) {}
 
-  /// With "elapsed_ms" since this was made in front.
-  void Emit(std::string_view event, std::initializer_list<Number> numbers = {});
+  /// With "elapsed_ms" since this was made in front. `about`: a URL or an error.
+  void Emit(std::string_view event, std::initializer_list<Number> numbers = {}, std::string_view about = {});
   /// Without it.
   void EmitBare(std::string_view event, std::initializer_list<Number> numbers);
   int64_t elapsed_ms() const;

@@ -124,7 +124,7 @@ TEST_P(WriteFaults, AShardIsTriedAgainInADirectoryOfItsOwn) {
   settings.shard_retry = ShardRetry{};
   std::vector<std::string> events;
   ShardedWriteParts parts;
-  parts.events = [&](std::string_view event, auto) { events.emplace_back(event); };
+  parts.events = [&](std::string_view event, auto, auto) { events.emplace_back(event); };
   const Result<BuildResult> result = Write(snapshot, settings, "new", std::move(parts));
   ASSERT_THAT(result, IsOk());
   EXPECT_TRUE(faulty->all_fired());

@@ -225,7 +225,9 @@ TEST_P(WriterTest, SaysWhatHappens) {
   std::vector<std::string> events;
   std::map<std::string, double> last;
   ShardedWriteParts parts;
-  parts.events = [&](std::string_view event, std::span<const std::pair<std::string_view, double>> numbers) {
+  std::string winner;
+  parts.events = [&](std::string_view event, std::span<const std::pair<std::string_view, double>> numbers, std::string_view about) {
+    if (event == "write.winner_selected") winner = about;
     events.emplace_back(event);
     for (const auto& [name, number] : numbers) last[std::string(event) + " " + std::string(name)] = number;
   };
@@ -237,8 +239,9 @@ TEST_P(WriterTest, SaysWhatHappens) {
   for (int64_t key = 0; key < 3; ++key) ASSERT_THAT((*writer)->Add(KeyView::Int(key), "v"), IsOk());
   ASSERT_THAT((*writer)->Finish(), IsOk());
   EXPECT_THAT(events, ElementsAre("write.started", "write.sharding_completed", "write.shard.started", "write.batch_written", "rate_limiter.throttled",
-                                  "write.batch_written", "write.shard.completed", "write.shards_completed", "write.manifest_published",
-                                  "write.current_published", "write.completed"));
+                                  "write.batch_written", "write.shard.completed", "write.shards_completed", "write.winner_selected",
+                                  "write.manifest_published", "write.current_published", "write.losers.removed", "write.completed"));
+  EXPECT_EQ(winner, Current().manifest.shards.at(0).db_url);
   EXPECT_EQ(last["rate_limiter.throttled wait_seconds"], 2);
   EXPECT_EQ(last["write.completed rows_written"], 3);
   EXPECT_EQ(last["write.completed elapsed_ms"], 2'000);

@@ -13,10 +13,12 @@ from shardyfusion.local_slatedb_adapter import LocalSlateDbAdapter
 from shardyfusion.reader import AsyncSlateDbReaderFactory
 from shardyfusion.slatedb_adapter import DefaultSlateDbAdapter
 from shardyfusion.sqlite_adapter import (AdaptiveSqliteReaderFactory, AsyncAdaptiveSqliteReaderFactory, AsyncSqliteRangeReaderFactory,
-                                         AsyncSqliteReaderFactory, AsyncSqliteShardReader, SqliteAdapter, SqliteFactory,
-                                         SqliteRangeShardReader, SqliteShardReader, decide_access_mode, make_async_sqlite_reader_factory,
-                                         make_sqlite_reader_factory, make_threshold_policy)
+                                         AsyncSqliteReaderFactory, AsyncSqliteShardReader, SidecarUnavailableError, SqliteAdapter, SqliteFactory,
+                                         SqliteRangeShardReader, SqliteShardReader, build_sidecar_frame, decide_access_mode, extract_sidecar,
+                                         frame_to_sidecar, make_async_sqlite_reader_factory, make_sqlite_reader_factory,
+                                         make_threshold_policy, maybe_upload_sidecar)
 from shardyfusion.sqlite_page_size import CellShape, inline_payload_threshold, recommend_page_size, recommend_page_size_for_cells
+from shardyfusion.storage import MemoryBackend
 
 PAIRS = {b"key %d" % number: b"value %d" % number for number in range(100)}
 
@@ -143,3 +145,27 @@ def test_pages_fit_the_values(p95, size):
     assert inline_payload_threshold(4096) == 1002
     assert recommend_page_size_for_cells([CellShape(p95 + 76, 64)] * 100) == size
     assert recommend_page_size_for_cells([]) == 4096
+
+
+def test_a_sidecar_of_a_file_is_that_of_the_writer(place, tmp_path):
+    result = place.publish({key: b"v" * 3000 for key in range(500)}, num_dbs=1, adapter_factory=SqliteFactory())
+    directory = Path(result.winners[0].db_url.removeprefix("file://"))
+    written = (directory / "shard.sidecar").read_bytes()
+    tag_size = written[17]
+    tag = written[18:18 + tag_size].decode()
+    assert extract_sidecar(directory / "shard.db", db_tag=tag) == written
+    built = build_sidecar_frame(tmp_path / "not needed", db_bytes=(directory / "shard.db").read_bytes())
+    assert frame_to_sidecar(built.frame, tag, built.body_size, built.page_size) == written and built.page_size == 4096
+    with pytest.raises(SidecarUnavailableError):
+        frame_to_sidecar(built.frame, tag)
+    with pytest.raises(SidecarUnavailableError):
+        build_sidecar_frame(tmp_path, db_bytes=b"no database")
+    backend = MemoryBackend()
+    maybe_upload_sidecar(backend=backend, db_url="mem://shard", db_path=tmp_path, db_bytes=b"", db_tag=tag, built=built)
+    assert backend.get("mem://shard/shard.sidecar") == written
+
+
+def test_a_sidecar_that_cannot_be_uploaded_is_told_in_the_log(tmp_path, caplog):
+    for tag in (None, "x"):
+        maybe_upload_sidecar(backend=MemoryBackend(), db_url="mem://shard", db_path=tmp_path / "nothing", db_bytes=b"junk", db_tag=tag)
+    assert caplog.messages == ["sqlite_adapter_sidecar_skipped"] * 2

@@ -14,18 +14,25 @@ from typing import Any
 from .._bridges import StoreOfLoop
 from ..async_manifest_store import AsyncManifestStore
 from ..errors import ConfigValidationError, DbAdapterError, ReaderStateError, ShardyfusionError
+from ..logging import FailureSeverity, get_logger, log_failure
 from ..manifest import ParsedManifest, RequiredShardMeta
 from ..manifest_store import S3ManifestStore
 from ..sharding_types import KeyEncoding, KeyInput
 from ..storage import backend_for
 from ..type_defs import AsyncShardReader, AsyncShardReaderFactory
 from ._core_engine import CoreEngine, CoreHandle
+from ._factories import check_place
 from ._generations import UNREADABLE, Generation, find_manifest, health_of, refuse_vectors
 from ._types import ReaderHealth, ShardDetail
 
 
+_logger = get_logger("reader")
+
+
 class AsyncCoreEngine(CoreEngine):
     """What is mapped or cached is answered at once; the rest by a thread. A task that is cancelled leaves its thread to finish."""
+
+    _store: StoreOfLoop | None = None
 
     def __init__(self, max_concurrency: int | None) -> None:
         super().__init__()
@@ -33,15 +40,20 @@ class AsyncCoreEngine(CoreEngine):
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="shardyfusion")
 
     async def in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        if self._store is not None:
+            self._store.loop = loop
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
+            return await loop.run_in_executor(self._pool, call, *arguments)
         except RuntimeError as error:
             if "shutdown" in str(error):
                 raise ReaderStateError("the reader is closed") from None
             raise
 
     async def open_async(self, *, manifest_store: AsyncManifestStore | None, **options: Any) -> None:
-        store: Any = None if manifest_store is None else StoreOfLoop(manifest_store, asyncio.get_running_loop())
+        if manifest_store is not None:
+            self._store = StoreOfLoop(manifest_store, asyncio.get_running_loop())
+        store: Any = self._store
         try:
             await self.in_thread(lambda: self.open_core(manifest_store=store, **options))
         except asyncio.CancelledError:
@@ -103,8 +115,12 @@ class _Slot:
         return await (await self.reader()).get(key)
 
     async def close(self) -> None:
-        if self._reader is not None:
+        if self._reader is None:
+            return
+        try:
             await self._reader.close()
+        except Exception as error:  # noqa: BLE001  (the others are closed all the same)
+            log_failure("shard_reader_close_failed", severity=FailureSeverity.ERROR, error=error, logger=_logger)
 
 
 class _Handle:
@@ -130,6 +146,7 @@ class AsyncForeignEngine:
     async def open_async(self, *, manifest_store: AsyncManifestStore | None, s3_prefix: str, local_root: str, current_pointer_key: str,
                          slate_env_file: str | None, credential_provider: Any, s3_connection_options: Any,
                          max_fallback_attempts: int) -> None:
+        check_place(s3_prefix, local_root)
         if manifest_store is not None:
             self._store: Any = StoreOfLoop(manifest_store, asyncio.get_running_loop())
         else:
@@ -150,8 +167,15 @@ class AsyncForeignEngine:
 
     def _give_back(self, generation: Generation[_Slot]) -> None:
         generation.users -= 1
-        for slot in generation.unused_slots() if generation.users == 0 else []:
-            task = asyncio.ensure_future(slot.close())
+        unused = generation.unused_slots() if generation.users == 0 else []
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # a handle that is closed, or collected, after the loop has ended
+            for slot in unused:
+                asyncio.run(slot.close())
+            return
+        for slot in unused:
+            task = loop.create_task(slot.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -228,6 +252,8 @@ class AsyncForeignEngine:
         return _Handle(generation.slots.get(db_id), lambda: self._give_back(generation))
 
     async def look_ahead_async(self) -> tuple[bool, str | None]:
+        if isinstance(self._store, StoreOfLoop):
+            self._store.loop = asyncio.get_running_loop()
         current = await asyncio.to_thread(self._store.load_current)
         if current is None:
             raise ReaderStateError("there is no current manifest any more; the snapshot of before is still read")

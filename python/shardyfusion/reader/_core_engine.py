@@ -9,14 +9,19 @@ from typing import Any
 
 from .. import _core
 from .._bridges import ManifestBridge
+from .._failures import NoUsableManifest
 from .._moments import datetime_of
 from ..cel import UnknownRoutingTokenError
-from ..errors import ConfigValidationError
+from ..errors import ConfigValidationError, ReaderStateError
+from ..logging import FailureSeverity, get_logger, log_event, log_failure
 from ..manifest import ParsedManifest, RequiredShardMeta
 from ..manifest_store import ManifestStore
 from ..sharding_types import KeyEncoding, KeyInput
 from ._factories import policy_of, reader_fields
 from ._types import ReaderHealth, ShardDetail
+
+_logger = get_logger("reader")
+_INT64_MAX = 2**63 - 1
 
 
 class CoreEngine(_core.Reader):
@@ -27,13 +32,32 @@ class CoreEngine(_core.Reader):
     def open_core(self, *, manifest_store: ManifestStore | None, factory: Any, **options: Any) -> None:
         fields = reader_fields(factory=factory, **options)
         bridge = None if manifest_store is None else ManifestBridge(manifest_store)
-        self._open(fields, bridge)
+        try:
+            self._open(fields, bridge)
+        except NoUsableManifest as error:
+            log_failure("reader_cold_start_fallback", severity=FailureSeverity.ERROR, error=error, logger=_logger)
+            raise
+        except ReaderStateError as error:
+            log_failure("reader_current_not_found", severity=FailureSeverity.ERROR, error=error, logger=_logger)
+            raise
+        self._tell_of_fallback()
         policy = policy_of(factory)
         if policy is not None:
             # Shards are opened when first needed, so that nothing was opened in the wrong mode.
             sizes = [shard.db_bytes for shard in self.parsed_manifest()[0].shards if shard.db_url is not None]
-            self._open({**fields, "sqlite_mode": policy.decide(sizes)}, bridge)
+            mode = policy.decide(sizes)
+            if mode not in ("download", "range"):
+                raise ConfigValidationError(f"a policy decides for 'download' or 'range', not for {mode!r}")
+            self._open({**fields, "sqlite_mode": mode}, bridge)
             self._parsed = None
+
+    def _tell_of_fallback(self) -> None:
+        skipped = self._skipped()
+        for index, (ref, problem) in enumerate(skipped):
+            event = "reader_fallback_skip_malformed" if index else "reader_cold_start_fallback"
+            log_failure(event, severity=FailureSeverity.ERROR, logger=_logger, manifest_ref=ref, problem=problem)
+        if skipped:
+            log_event("reader_fallback_succeeded", logger=_logger, manifest_ref=self._ref)
 
     def look(self, key: KeyInput, context: dict[str, object] | None) -> bytes | None:
         return self._get_direct(key, routing_context=context)  # type: ignore[no-any-return]
@@ -68,7 +92,7 @@ class CoreEngine(_core.Reader):
         return [ShardDetail(*detail) for detail in self._details()]
 
     def state(self, staleness_threshold: timedelta | None) -> ReaderHealth:
-        threshold = None if staleness_threshold is None else staleness_threshold // timedelta(microseconds=1)
+        threshold = None if staleness_threshold is None else max(-_INT64_MAX, min(staleness_threshold // timedelta(microseconds=1), _INT64_MAX))
         status, ref, age, num_shards, is_closed = self._health(threshold)
         return ReaderHealth(status, ref, timedelta(microseconds=age), num_shards, is_closed)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._settings import s3_fields
 from ..credentials import CredentialProvider
+from ..errors import ConfigValidationError
 from ..sqlite_adapter import (AdaptiveSqliteReaderFactory, AsyncAdaptiveSqliteReaderFactory, AsyncSqliteRangeReaderFactory,
                               AsyncSqliteReaderFactory, SqliteRangeReaderFactory, SqliteReaderFactory)
 from ..type_defs import Manifest, S3ConnectionOptions
@@ -90,10 +91,18 @@ def policy_of(factory: Any) -> Any:
     return factory.policy if type(factory) in _ADAPTIVE else None
 
 
+def check_place(s3_prefix: object, local_root: object) -> None:
+    if not isinstance(s3_prefix, str):
+        raise ConfigValidationError(f"s3_prefix is s3://bucket/path or file:///directory, given {s3_prefix!r}")
+    if not isinstance(local_root, (str, Path)):
+        raise ConfigValidationError(f"local_root is a directory, given {local_root!r}")
+
+
 def reader_fields(*, s3_prefix: str, local_root: str, current_pointer_key: str, factory: Any, slate_env_file: str | None,
                   credential_provider: CredentialProvider | None, s3_connection_options: S3ConnectionOptions | None,
                   max_workers: int | None, max_fallback_attempts: int) -> dict[str, Any]:
     """Fields of ShardedReaderSettings."""
+    check_place(s3_prefix, local_root)
     provider = credential_provider or getattr(factory, "credential_provider", None)
     options = s3_connection_options or getattr(factory, "s3_connection_options", None)
     fields: dict[str, Any] = {

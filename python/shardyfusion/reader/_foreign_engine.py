@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigValidationError, DbAdapterError, PoolExhaustedError, ReaderStateError, ShardyfusionError
+from ..logging import FailureSeverity, get_logger, log_failure
 from ..manifest import ParsedManifest, RequiredShardMeta
 from ..manifest_store import ManifestStore, S3ManifestStore
 from ..sharding_types import KeyEncoding, KeyInput
 from ..storage import backend_for
 from ..type_defs import ShardReader, ShardReaderFactory
+from ._factories import check_place
 from ._generations import UNREADABLE, Generation, find_manifest, health_of, refuse_vectors
 from ._types import ReaderHealth, ShardDetail
+
+
+_logger = get_logger("reader")
 
 
 class _Slot:
@@ -52,9 +57,11 @@ class _Slot:
             return {key: reader.get(stored) for key, stored in pairs}
 
     def close(self) -> None:
-        for reader in self._opened:
-            reader.close()
-        self._opened.clear()
+        while self._opened:
+            try:
+                self._opened.pop().close()
+            except Exception as error:  # noqa: BLE001  (the others are closed all the same)
+                log_failure("shard_reader_close_failed", severity=FailureSeverity.ERROR, error=error, logger=_logger)
 
 
 class _Handle:
@@ -77,6 +84,7 @@ class ForeignEngine:
     def __init__(self, *, factory: ShardReaderFactory, s3_prefix: str, local_root: str, manifest_store: ManifestStore | None,
                  current_pointer_key: str, slate_env_file: str | None, credential_provider: Any, s3_connection_options: Any,
                  max_workers: int | None, max_fallback_attempts: int, copies: int = 1, timeout_s: float | None = None) -> None:
+        check_place(s3_prefix, local_root)
         self._store: ManifestStore = manifest_store or S3ManifestStore(
             backend_for(s3_prefix, credential_provider, s3_connection_options), s3_prefix, current_pointer_key=current_pointer_key)
         self._factory = factory

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TextIO
 
 _INTERVAL_S = 0.2
 
 
 class Progress:
     def __init__(self) -> None:
-        self._stream = sys.stderr if sys.stderr is not None and sys.stderr.isatty() else None
+        self._stream = _terminal()
         self._started = self._shown = time.monotonic()
         self._rows = 0
 
@@ -28,11 +29,25 @@ class Progress:
     def finish(self) -> None:
         if self._stream is not None:
             self._show("")
-            self._stream.write("\r")
-            self._stream.flush()
+            self._put("\r")
 
     def _show(self, text: str) -> None:
-        assert self._stream is not None
         self._shown = time.monotonic()
-        self._stream.write(f"\r{text:<60}")
-        self._stream.flush()
+        self._put(f"\r{text:<60}")
+
+    def _put(self, text: str) -> None:
+        """A terminal that went away ends no write."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = None
+
+
+def _terminal() -> TextIO | None:
+    try:
+        return sys.stderr if sys.stderr.isatty() else None
+    except (AttributeError, OSError, ValueError):  # None, closed, or replaced by something simpler
+        return None

@@ -8,7 +8,7 @@ from typing import Any
 from ... import _core
 from ...config import ColumnWriteInput, PythonRecordInput
 from ...errors import ConfigValidationError
-from ...serde import ValueSpec
+from ...serde import BinaryColumn, JsonColumns, ValueSpec
 from ._progress import Progress
 
 
@@ -44,10 +44,9 @@ def add_rows(writer: _core.Writer, data: Any, taken: PythonRecordInput[Any] | Co
 
 def _value_columns(spec: ValueSpec) -> tuple[str | None, bool, list[str] | None] | None:
     """(binary column, is it JSON, the columns of JSON); None for values that a function makes."""
-    description = getattr(spec, "description", "")
-    if description.startswith("binary_col:"):
-        return description.removeprefix("binary_col:"), False, None
-    if description.startswith("json_cols:"):
+    if isinstance(spec, ValueSpec) and isinstance(spec.encoder, BinaryColumn):
+        return spec.encoder.name, False, None
+    if isinstance(spec, ValueSpec) and isinstance(spec.encoder, JsonColumns):
         return None, True, spec.referenced_columns()
     return None
 

@@ -49,6 +49,12 @@ class CleanUpTest : public testing::Test {
                                   .lease_expires_at = lease, .s3_prefix = "s3://b/p", .shard_prefix = "shards", .db_path_template = "db={db_id:05d}"}), IsOk());
   }
   Result<std::vector<CleanupAction>> Clean(const CleanupOptions& options) { return CleanUp(*place_, *manifests_, options, outside_); }
+  static std::vector<std::string> KeysOf(ObjectStore& store) {
+    std::vector<std::string> keys;
+    const std::vector<ObjectInfo> objects = store.List("").value();
+    for (const ObjectInfo& object : objects) keys.push_back(object.key);
+    return keys;
+  }
   /// Runs that still have shards.
   std::vector<std::string> Runs() {
     std::vector<std::string> runs;
@@ -166,6 +172,55 @@ TEST_F(CleanUpTest, ARollbackMeanwhileEndsIt) {
   EXPECT_THAT(Clean({.keep_last = 1}), HasKind(ErrorKind::kConflict));
   EXPECT_TRUE(rolled_back);
   EXPECT_THAT(Runs(), ElementsAre("r1", "r2"));
+}
+
+TEST_F(CleanUpTest, ARollbackAtAnyMomentLeadsToAWholeGenerationOrIsRefused) {
+  bool fired = true;
+  int conflicts = 0;
+  int refusals = 0;
+  for (int64_t call = 0; fired; ++call) {
+    ASSERT_THAT(memory_->DeleteMany(KeysOf(*memory_)), IsOk());
+    ASSERT_THAT(Publish("older"), IsOk());
+    const std::string ref = manifests_->LoadCurrent().value()->ref;
+    clock_.Sleep(hours(5));
+    ASSERT_THAT(Publish("newer"), IsOk());
+    clock_.Sleep(hours(5));
+    const auto others = NewObjectManifestStore(std::make_shared<SnapshotPlace>("s3://b/p", memory_), {}, outside_).value();
+    int64_t calls = 0;
+    fired = false;
+    Status rolled_back = NotFound("never tried");
+    objects_->SetPlan({.before_call = [&] {
+      if (calls++ != call) return;
+      fired = true;
+      rolled_back = others->SetCurrent(ref);
+    }});
+    const auto cleaned = Clean({.keep_last = 1});
+    objects_->SetPlan({});
+    SCOPED_TRACE(fmt::format("before call {}: {}", call, rolled_back.ok() ? "rolled back" : rolled_back.error().ToString()));
+    EXPECT_TRUE(cleaned.ok() || cleaned.kind() == ErrorKind::kConflict);
+    conflicts += cleaned.ok() ? 0 : 1;
+    refusals += fired && !rolled_back.ok() ? 1 : 0;
+    ASSERT_OK_AND_ASSIGN(const auto current, manifests_->LoadCurrent());
+    EXPECT_EQ(current->run_id, rolled_back.ok() ? "older" : "newer");
+    ASSERT_OK_AND_ASSIGN(const ShardedManifest manifest, manifests_->LoadManifest(current->ref));
+    for (const ShardMeta& shard : manifest.shards) EXPECT_THAT(memory_->Head(*place_->KeyOf(*shard.db_url) + "/shard.db"), IsOk());
+  }
+  EXPECT_GT(conflicts, 3);
+  EXPECT_GT(refusals, 3);
+}
+
+TEST_F(CleanUpTest, ALeaseAlsoLastsByTheStoresClock) {
+  Upload("behind", 0, 0);
+  clock_.Sleep(hours(2));
+  // Its writer's clock is an hour late.
+  ASSERT_OK_AND_ASSIGN(const auto registry, NewObjectRunRegistry(place_, "runs", outside_));
+  const UtcTime late = clock_.Now() - hours(1);
+  ASSERT_THAT(registry->Create({.run_id = "behind", .writer_type = "python", .status = RunRecord::Status::kRunning, .started_at = late, .updated_at = late,
+                                .lease_expires_at = late + minutes(10), .s3_prefix = "s3://b/p", .shard_prefix = "shards", .db_path_template = "db={db_id:05d}"}), IsOk());
+  clock_.Sleep(minutes(9));
+  EXPECT_THAT(Clean({.include_old_runs = true}).value(), IsEmpty());
+  clock_.Sleep(minutes(2));
+  EXPECT_EQ(Clean({.include_old_runs = true}).value().size(), 1u);
 }
 
 TEST_F(CleanUpTest, ADeletionWithoutAnswerIsTriedAgain) {

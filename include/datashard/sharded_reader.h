@@ -37,7 +37,7 @@ struct ShardedReaderSettings {
   int64_t block_cache_bytes = int64_t{256} << 20;
   int64_t local_bytes_max = 0;  ///< of downloaded shards: the least recently used go; 0: no bound
   bool verify_checksums = true;  ///< of what the manifest has checksums of, at opening a shard
-  int max_workers = 0;  ///< threads of MultiGet over several shards; 0: as many as cores
+  int max_workers = 0;  ///< threads of MultiGet over several shards; 0: as many as cores, and 16 where shards lie in a bucket
 };
 
 enum class LookupReach {

@@ -24,6 +24,7 @@ constexpr std::string_view kManifests = "manifests/";
 constexpr std::string_view kRunSegment = "run_id=";
 
 constexpr size_t kDeletedAtOnce = 1000;
+constexpr size_t kRunsAtOnce = 16;  // their manifests are in memory meanwhile
 constexpr std::chrono::milliseconds kPauseFirst{200};
 constexpr std::chrono::milliseconds kPauseMax{5'000};
 
@@ -79,12 +80,21 @@ class Cleaner {
   Result<std::set<std::string>> Winners() const;
   Result<std::set<std::string>> KeptByRule(const std::map<std::string, Directory>& runs) const;
   Status AddReferenced(std::set<std::string>& kept) const;
-  Result<std::set<std::string>> LiveRuns(const std::map<std::string, std::vector<std::string>>& records) const;
+  Result<std::set<std::string>> LiveRuns(const std::map<std::string, std::vector<ObjectInfo>>& records) const;
+  bool Lives(const RunRecord& record, Instant written) const;
+  struct Doomed {
+    std::string run_id;
+    std::vector<std::string> shards, manifests, records;
+  };
+  Status RemoveSome(std::span<const Doomed> runs);
+  Result<std::vector<Doomed>> MarkRemoved(std::span<const Doomed> runs) const;
+  Status RemoveManifests(const std::vector<Doomed>& runs) const;
   bool IsPublishedAndKept(const std::string& run_id, size_t rank, const std::map<std::string, Directory>& runs) const;
   Status Remove(const std::vector<std::string>& keys) {
     return options_.dry_run ? Status() : DeleteKeys(store_, keys, options_.max_retries, outside_);
   }
   Status CheckStillCurrent();
+  Error Moved() const { return Conflict("{} was current when clean-up began and is not any more; run it again", current_.ref); }
   std::string UrlOf(std::string_view key) const { return fmt::format("{}/{}", place_.url(), key); }
 
   SnapshotPlace& place_;
@@ -102,8 +112,7 @@ class Cleaner {
 /// A rollback may have made current what is about to go.
 Status Cleaner::CheckStillCurrent() {
   DS_ASSIGN_OR_RETURN(const std::optional<ManifestRef> now, manifests_.LoadCurrent());
-  if (now == current_) return {};
-  return Conflict("{} was current when clean-up began and is not any more; run it again", current_.ref);
+  return now == current_ ? Status() : Status(Moved());
 }
 
 /// Directories of shards of the current run by what their paths are.
@@ -201,48 +210,115 @@ Status Cleaner::AddReferenced(std::set<std::string>& kept) const {
   return {};
 }
 
+/// The writer's clock may be wrong: its lease also lasts from the moment that the store says the record was written.
+bool Cleaner::Lives(const RunRecord& record, Instant written) const {
+  if (record.status != RunRecord::Status::kRunning) return false;
+  return record.lease_expires_at > now_ || written + (record.lease_expires_at - record.updated_at) > now_;
+}
+
 /// Runs whose record says so, or cannot be read.
-Result<std::set<std::string>> Cleaner::LiveRuns(const std::map<std::string, std::vector<std::string>>& records) const {
+Result<std::set<std::string>> Cleaner::LiveRuns(const std::map<std::string, std::vector<ObjectInfo>>& records) const {
   std::set<std::string> live;
-  for (const auto& [run_id, keys] : records) {
-    for (const std::string& key : keys) {
-      const Result<Bytes> text = store_.Get(key);
+  for (const auto& [run_id, objects] : records) {
+    for (const ObjectInfo& object : objects) {
+      const Result<Bytes> text = store_.Get(object.key);
       if (!text.ok() && text.kind() == ErrorKind::kNotFound) continue;
       if (!text.ok()) return text.error();
       const Result<RunRecord> record = ReadRunRecord(*text);
-      const bool has_ended = record.ok() && (record->status != RunRecord::Status::kRunning || record->lease_expires_at <= now_);
-      if (!has_ended) live.insert(run_id);
+      if (!record.ok() || Lives(*record, object.modified)) live.insert(run_id);
     }
   }
   return live;
+}
+
+/// A writer that was stopped for long may go on now. It stores its manifest, and then looks for its shards and for a mark; here the mark is
+/// made, and then manifests are listed again. So one of the two sees the other. \return all but those that have a new manifest.
+Result<std::vector<Cleaner::Doomed>> Cleaner::MarkRemoved(std::span<const Doomed> runs) const {
+  const std::string& prefix = current_manifest_.build.shard_prefix;
+  for (const Doomed& run : runs) DS_RETURN_IF_ERROR(store_.Replace(RemovalMarkKey(prefix, run.run_id), ""));
+  DS_ASSIGN_OR_RETURN(const std::vector<ManifestRef> listed, manifests_.ListManifests(INT64_MAX));
+  std::vector<Doomed> marked;
+  std::vector<std::string> taken_back;
+  for (const Doomed& run : runs) {
+    if (std::ranges::count(listed, run.run_id, &ManifestRef::run_id) <= std::ranges::count(listed_, run.run_id, &ManifestRef::run_id)) {
+      marked.push_back(run);
+    } else {
+      taken_back.push_back(RemovalMarkKey(prefix, run.run_id));
+    }
+  }
+  DS_RETURN_IF_ERROR(DeleteKeys(store_, taken_back, options_.max_retries, outside_));
+  return marked;
+}
+
+/// A manifest whose shards are gone would be a trap for a rollback. One that goes on meanwhile finds no manifest, or the pointer that it saw
+/// was touched here, or it has moved the pointer before: then the manifests are put back.
+Status Cleaner::RemoveManifests(const std::vector<Doomed>& runs) const {
+  std::vector<std::string> keys;
+  for (const Doomed& run : runs) keys.insert(keys.end(), run.manifests.begin(), run.manifests.end());
+  if (keys.empty()) return {};
+  std::map<std::string, Bytes> kept;
+  for (const std::string& key : keys) {
+    DS_ASSIGN_OR_RETURN(kept[key], store_.Get(key));
+  }
+  Status fenced = DeleteKeys(store_, keys, options_.max_retries, outside_);
+  if (fenced.ok()) {
+    fenced = manifests_.SetCurrent(current_.ref, [&](const std::optional<ManifestRef>& now) -> Status {
+      return now == current_ ? Status() : Status(Moved());
+    });
+  }
+  if (fenced.ok()) return {};
+  for (const auto& [key, body] : kept) {
+    const Status back = store_.Replace(key, body);
+    if (!back.ok()) outside_.log.Write(LogLevel::kWarning, fmt::format("manifest {} was removed and cannot be put back: {}", UrlOf(key), back.error().message()));
+  }
+  return fenced;
+}
+
+Status Cleaner::RemoveSome(std::span<const Doomed> runs) {
+  DS_RETURN_IF_ERROR(CheckStillCurrent());
+  std::vector<Doomed> marked(runs.begin(), runs.end());
+  if (!options_.dry_run) {
+    DS_ASSIGN_OR_RETURN(marked, MarkRemoved(runs));
+    DS_RETURN_IF_ERROR(RemoveManifests(marked));
+  }
+  const std::string& prefix = current_manifest_.build.shard_prefix;
+  for (const Doomed& run : marked) {
+    DS_RETURN_IF_ERROR(CheckStillCurrent());
+    DS_RETURN_IF_ERROR(Remove(run.shards));
+    DS_RETURN_IF_ERROR(Remove(run.records));
+    DS_RETURN_IF_ERROR(Remove({RemovalMarkKey(prefix, run.run_id)}));  // last: until then nobody publishes the run
+    actions_.push_back({.kind = CleanupAction::Kind::kOldRun, .prefix_url = UrlOf(fmt::format("{}/{}{}", prefix, kRunSegment, run.run_id)),
+                        .db_id = std::nullopt, .run_id = run.run_id, .objects_deleted = static_cast<int64_t>(run.shards.size())});
+  }
+  return {};
 }
 
 Status Cleaner::RemoveOldRuns() {
   DS_ASSIGN_OR_RETURN(const std::vector<ObjectInfo> objects, store_.List(""));
   const std::string shards = current_manifest_.build.shard_prefix + "/" + std::string(kRunSegment);
   std::map<std::string, Directory> runs;
-  std::map<std::string, std::vector<std::string>> records, manifests;
+  std::map<std::string, std::vector<ObjectInfo>> records;
+  std::map<std::string, std::vector<std::string>> manifests;
   for (const ObjectInfo& object : objects) {
     const std::string_view key = object.key;
     const size_t slash = key.starts_with(shards) ? key.find('/', shards.size()) : std::string_view::npos;
     if (slash != std::string_view::npos) runs[std::string(key.substr(shards.size(), slash - shards.size()))].Add(object);
-    if (const std::optional<std::string> run = RunOfRecordKey(key)) records[*run].push_back(object.key);
+    if (const std::optional<std::string> run = RunOfRecordKey(key)) records[*run].push_back(object);
     const std::optional<NamedRun> named = key.starts_with(kManifests) ? RunOfRef(key) : std::nullopt;
     if (named) manifests[named->run_id].push_back(object.key);
   }
   DS_ASSIGN_OR_RETURN(std::set<std::string> kept, KeptByRule(runs));
   DS_RETURN_IF_ERROR(AddReferenced(kept));
   DS_ASSIGN_OR_RETURN(const std::set<std::string> live, LiveRuns(records));
-  for (const auto& [run_id, directory] : runs) {
+  std::vector<Doomed> doomed;
+  for (auto& [run_id, directory] : runs) {
     if (kept.contains(run_id) || live.contains(run_id)) continue;
-    DS_RETURN_IF_ERROR(CheckStillCurrent());
-    // First what leads there: a manifest whose shards are gone would be a trap for a rollback.
-    DS_RETURN_IF_ERROR(Remove(manifests[run_id]));
-    DS_RETURN_IF_ERROR(Remove(directory.keys));
-    DS_RETURN_IF_ERROR(Remove(records[run_id]));
-    actions_.push_back({.kind = CleanupAction::Kind::kOldRun, .prefix_url = UrlOf(shards + run_id), .db_id = std::nullopt, .run_id = run_id,
-                        .objects_deleted = static_cast<int64_t>(directory.keys.size())});
+    Doomed& run = doomed.emplace_back(Doomed{run_id, std::move(directory.keys), std::move(manifests[run_id]), {}});
+    std::erase(run.shards, RemovalMarkKey(current_manifest_.build.shard_prefix, run_id));  // of a clean-up that was cut off
+    for (const ObjectInfo& record : records[run_id]) run.records.push_back(record.key);
   }
+  for (size_t done = 0; done < doomed.size(); done += kRunsAtOnce)
+    DS_RETURN_IF_ERROR(RemoveSome(std::span(doomed).subspan(done, std::min(kRunsAtOnce, doomed.size() - done))));
   return {};
 }
 

@@ -49,6 +49,26 @@ class CleanUpTest : public testing::Test {
                                   .lease_expires_at = lease, .s3_prefix = "s3://b/p", .shard_prefix = "shards", .db_path_template = "db={db_id:05d}"}), IsOk());
   }
   Result<std::vector<CleanupAction>> Clean(const CleanupOptions& options) { return CleanUp(*place_, *manifests_, options, outside_); }
+  static std::vector<std::string> KeysOf(ObjectStore& store) {
+    std::vector<std::string> keys;
+    const std::vector<ObjectInfo> objects = store.List("").value();
+    for (const ObjectInfo& object : objects) keys.push_back(object.key);
+    return keys;
+  }
+  /// Nothing but two generations, five hours old. \return the reference of the older one.
+  std::string PublishOlderAndNewer() {
+    EXPECT_THAT(memory_->DeleteMany(KeysOf(*memory_)), IsOk());
+    EXPECT_THAT(Publish("older"), IsOk());
+    const std::string ref = manifests_->LoadCurrent().value()->ref;
+    clock_.Sleep(hours(5));
+    EXPECT_THAT(Publish("newer"), IsOk());
+    clock_.Sleep(hours(5));
+    return ref;
+  }
+  Status Cleaned(SnapshotPlace& place, ManifestStore& manifests) {
+    const auto actions = CleanUp(place, manifests, {.keep_last = 1}, outside_);
+    return actions.ok() ? Status() : Status(actions.error());
+  }
   /// Runs that still have shards.
   std::vector<std::string> Runs() {
     std::vector<std::string> runs;
@@ -166,6 +186,64 @@ TEST_F(CleanUpTest, ARollbackMeanwhileEndsIt) {
   EXPECT_THAT(Clean({.keep_last = 1}), HasKind(ErrorKind::kConflict));
   EXPECT_TRUE(rolled_back);
   EXPECT_THAT(Runs(), ElementsAre("r1", "r2"));
+}
+
+// One of the two runs before call after call of the other.
+TEST_F(CleanUpTest, ARollbackAtAnyMomentLeadsToAWholeGenerationOrIsRefused) {
+  for (const bool is_rollback_stopped : {false, true}) {
+    bool fired = true;
+    int ended = 0;
+    int refused = 0;
+    for (int64_t call = 0; fired; ++call) {
+      const std::string ref = PublishOlderAndNewer();
+      const auto others_place = std::make_shared<SnapshotPlace>("s3://b/p", memory_);
+      const auto others = NewObjectManifestStore(others_place, {}, outside_).value();
+      Status rolled_back = NotFound("never tried");
+      Status cleaned;
+      int64_t calls = 0;
+      fired = false;
+      objects_->SetPlan({.before_call = [&] {
+        if (calls++ != call) return;
+        fired = true;
+        if (is_rollback_stopped) {
+          cleaned = Cleaned(*others_place, *others);
+        } else {
+          rolled_back = others->SetCurrent(ref);
+        }
+      }});
+      if (is_rollback_stopped) {
+        rolled_back = manifests_->SetCurrent(ref);
+      } else {
+        cleaned = Cleaned(*place_, *manifests_);
+      }
+      objects_->SetPlan({});
+      SCOPED_TRACE(fmt::format("before call {}: {}", call, rolled_back.ok() ? "rolled back" : rolled_back.error().ToString()));
+      EXPECT_TRUE(cleaned.ok() || cleaned.kind() == ErrorKind::kConflict);
+      EXPECT_TRUE(rolled_back.ok() || rolled_back.kind() == ErrorKind::kNotFound);
+      ended += cleaned.ok() ? 0 : 1;
+      refused += fired && !rolled_back.ok() ? 1 : 0;
+      ASSERT_OK_AND_ASSIGN(const auto current, manifests_->LoadCurrent());
+      EXPECT_EQ(current->run_id, rolled_back.ok() ? "older" : "newer");
+      ASSERT_OK_AND_ASSIGN(const ShardedManifest manifest, manifests_->LoadManifest(current->ref));
+      for (const ShardMeta& shard : manifest.shards) EXPECT_THAT(memory_->Head(*place_->KeyOf(*shard.db_url) + "/shard.db"), IsOk());
+    }
+    EXPECT_GE(refused, 3);
+    EXPECT_TRUE(is_rollback_stopped || ended > 3);
+  }
+}
+
+TEST_F(CleanUpTest, ALeaseAlsoLastsByTheStoresClock) {
+  Upload("behind", 0, 0);
+  clock_.Sleep(hours(2));
+  // Its writer's clock is an hour late.
+  ASSERT_OK_AND_ASSIGN(const auto registry, NewObjectRunRegistry(place_, "runs", outside_));
+  const UtcTime late = clock_.Now() - hours(1);
+  ASSERT_THAT(registry->Create({.run_id = "behind", .writer_type = "python", .status = RunRecord::Status::kRunning, .started_at = late, .updated_at = late,
+                                .lease_expires_at = late + minutes(10), .s3_prefix = "s3://b/p", .shard_prefix = "shards", .db_path_template = "db={db_id:05d}"}), IsOk());
+  clock_.Sleep(minutes(9));
+  EXPECT_THAT(Clean({.include_old_runs = true}).value(), IsEmpty());
+  clock_.Sleep(minutes(2));
+  EXPECT_EQ(Clean({.include_old_runs = true}).value().size(), 1u);
 }
 
 TEST_F(CleanUpTest, ADeletionWithoutAnswerIsTriedAgain) {

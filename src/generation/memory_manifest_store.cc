@@ -5,10 +5,17 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fork.h"
 #include "generation/manifest_columns.h"
 
 namespace datashard {
 namespace {
+
+struct Locked {
+  explicit Locked(std::mutex& mutex) : lock(mutex) {}
+  ForkHold hold;
+  std::lock_guard<std::mutex> lock;
+};
 
 class MemoryManifestStore final : public ManifestStore {
  public:
@@ -16,7 +23,7 @@ class MemoryManifestStore final : public ManifestStore {
     // The rules are those of every store, and so is what a reader gets back.
     DS_ASSIGN_OR_RETURN(const generation::ManifestRows rows, generation::RowsOf(manifest));
     DS_ASSIGN_OR_RETURN(ShardedManifest kept, generation::ManifestOf(rows));
-    const std::lock_guard lock(mutex_);
+    const Locked lock(mutex_);
     const std::string ref = "mem://manifests/run_id=" + manifest.build.run_id + "/manifest";
     stored_.insert_or_assign(ref, Stored{.manifest = std::move(kept), .published_at = SystemClock().Now(), .number = ++last_number_});
     return ref;
@@ -25,7 +32,7 @@ class MemoryManifestStore final : public ManifestStore {
     for (;;) {
       DS_ASSIGN_OR_RETURN(const std::optional<ManifestRef> seen, LoadCurrent());
       if (guard) DS_RETURN_IF_ERROR(guard(seen));
-      const std::lock_guard lock(mutex_);
+      const Locked lock(mutex_);
       if (!stored_.contains(ref)) return NotFound("there is no manifest {}", ref);
       if (CurrentLocked() != seen) continue;
       current_ = ref;
@@ -33,17 +40,17 @@ class MemoryManifestStore final : public ManifestStore {
     }
   }
   Result<std::optional<ManifestRef>> LoadCurrent() override {
-    const std::lock_guard lock(mutex_);
+    const Locked lock(mutex_);
     return CurrentLocked();
   }
   Result<ShardedManifest> LoadManifest(const std::string& ref) override {
-    const std::lock_guard lock(mutex_);
+    const Locked lock(mutex_);
     const auto it = stored_.find(ref);
     if (it == stored_.end()) return NotFound("there is no manifest {}", ref);
     return it->second.manifest;
   }
   Result<std::vector<ManifestRef>> ListManifests(int64_t limit) override {
-    const std::lock_guard lock(mutex_);
+    const Locked lock(mutex_);
     std::map<int64_t, ManifestRef, std::greater<>> newest_first;
     for (const auto& [ref, stored] : stored_) newest_first.emplace(stored.number, RefOf(ref, stored));
     std::vector<ManifestRef> refs;
@@ -65,7 +72,7 @@ class MemoryManifestStore final : public ManifestStore {
     return it == stored_.end() ? std::nullopt : std::optional(RefOf(it->first, it->second));
   }
 
-  std::mutex mutex_;
+  std::mutex mutex_;  // with a ForkHold: a child finds it free, and everything in its place
   std::map<std::string, Stored> stored_;
   std::string current_;
   int64_t last_number_ = 0;

@@ -91,12 +91,13 @@ Status ObjectManifestStore::MustExist(ObjectStore& store, const std::string& ref
 
 Status ObjectManifestStore::SetCurrent(const std::string& ref, const CurrentGuard& guard) {
   DS_ASSIGN_OR_RETURN(const std::shared_ptr<ObjectStore> store, place_->ToWrite());
-  DS_RETURN_IF_ERROR(MustExist(*store, ref));
   std::vector<Bytes> sent;  // whose answers were lost
   for (int attempt = 0; attempt < kTriesMax; ++attempt) {
     Result<Seen> seen = LookAtPointer(*store, guard);
     if (!seen.ok()) return sent.empty() ? seen.error() : MayBeCurrent(ref, seen.error().message());
     if (std::ranges::count(sent, seen->raw.body) > 0 && store->durable_when_visible()) return {};
+    // After the look: clean-up removes a manifest and then touches the pointer, so that either this finds no manifest or the tag is an old one.
+    if (const Status there = MustExist(*store, ref); !there.ok()) return sent.empty() ? there : Status(MayBeCurrent(ref, there.error().message()));
     if (guard) {
       std::optional<ManifestRef> current;
       if (seen->pointer) {

@@ -58,6 +58,8 @@ Result<std::string> FormatDbPath(std::string_view db_path_template, int32_t db_i
 
 std::string RunKeyPrefix(std::string_view shard_prefix, std::string_view run_id) { return fmt::format("{}/run_id={}/", shard_prefix, run_id); }
 
+std::string RemovalMarkKey(std::string_view shard_prefix, std::string_view run_id) { return RunKeyPrefix(shard_prefix, run_id) + "_removed"; }
+
 std::string AttemptName(int64_t attempt) { return fmt::format("{}{:02}", kAttempt, attempt); }
 
 std::optional<std::string_view> AttemptOf(std::string_view key) {

@@ -15,6 +15,8 @@ namespace datashard::generation {
 Result<std::string> FormatDbPath(std::string_view db_path_template, int32_t db_id);
 /// "shards/run_id=0f3c/".
 std::string RunKeyPrefix(std::string_view shard_prefix, std::string_view run_id);
+/// The object by which clean-up says that it removes a run; among the shards, and before them in a list: "shards/run_id=0f3c/_removed".
+std::string RemovalMarkKey(std::string_view shard_prefix, std::string_view run_id);
 /// "attempt=00".
 std::string AttemptName(int64_t attempt);
 

@@ -52,7 +52,7 @@ struct SnapshotPlace::Opening {
   std::optional<BucketAccess> bucket;  ///< none: a directory
 };
 
-SnapshotPlace::SnapshotPlace(std::string url, std::shared_ptr<ObjectStore> store) : url_(WithoutSlashes(url)), store_(std::move(store)) {}
+SnapshotPlace::SnapshotPlace(std::string url, std::shared_ptr<ObjectStore> store) : url_(WithoutSlashes(url)), given_(std::move(store)) {}
 SnapshotPlace::SnapshotPlace(std::string url, std::unique_ptr<const Opening> opening) : url_(std::move(url)), opening_(std::move(opening)) {}
 SnapshotPlace::~SnapshotPlace() = default;
 
@@ -70,16 +70,17 @@ Result<std::shared_ptr<ObjectStore>> SnapshotPlace::ToRead() { return Opened(/*c
 Result<std::shared_ptr<ObjectStore>> SnapshotPlace::ToWrite() { return Opened(/*create=*/true); }
 
 Result<std::shared_ptr<ObjectStore>> SnapshotPlace::Opened(bool create) {
-  const std::lock_guard lock(mutex_);
-  if (store_ != nullptr) return store_;
+  if (given_ != nullptr) return given_;
+  const auto opened = store_.Lock();
+  if (*opened != nullptr) return *opened;
   std::shared_ptr<ObjectStore> store;
   if (opening_->bucket) {
     DS_ASSIGN_OR_RETURN(store, OpenBucket(*opening_->bucket, opening_->environment, opening_->outside));
   } else {
     DS_ASSIGN_OR_RETURN(store, OpenLocalStore(DirectoryOf(url_).value_or(""), create));
   }
-  store_ = MeteredStore(std::move(store), opening_->outside);
-  return store_;
+  *opened = MeteredStore(std::move(store), opening_->outside);
+  return *opened;
 }
 
 std::optional<std::string> SnapshotPlace::KeyOf(std::string_view url) const {
@@ -98,8 +99,8 @@ Result<Located> SnapshotPlace::Locate(const std::string& url) {
   DS_ASSIGN_OR_RETURN(const std::string whole, UrlOf(url));
   std::shared_ptr<SnapshotPlace> other;
   {
-    const std::lock_guard lock(mutex_);
-    std::shared_ptr<SnapshotPlace>& known = others_[RootOf(whole)];
+    const auto others = others_.Lock();
+    std::shared_ptr<SnapshotPlace>& known = (*others)[RootOf(whole)];
     if (known == nullptr) {
       DS_ASSIGN_OR_RETURN(known, Open(RootOf(whole), opening_->options, opening_->environment, opening_->outside));
     }

@@ -3,12 +3,12 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/environment.h"
+#include "base/fork.h"
 #include "base/outside.h"
 #include "datashard/sharded_manifest.h"
 #include "storage/object_store.h"
@@ -21,7 +21,7 @@ struct Located {
   std::string key;  ///< "" is the store's root
 };
 
-/// Callable from several threads.
+/// Callable from several threads, also after a fork: a child opens stores of its own.
 class SnapshotPlace {
  public:
   /// `prefix`: s3://bucket/path, file:///directory or a path. A bucket is reached as `options` say; what they leave open, the environment does:
@@ -58,9 +58,9 @@ class SnapshotPlace {
 
   std::string url_;
   const std::unique_ptr<const Opening> opening_;  ///< null: there was a store at the beginning
-  std::mutex mutex_;
-  std::shared_ptr<ObjectStore> store_;
-  std::map<std::string, std::shared_ptr<SnapshotPlace>, std::less<>> others_;  ///< by bucket, or by the directory that a reference lies in
+  const std::shared_ptr<ObjectStore> given_;      ///< null: opening_ says how
+  PerProcess<std::shared_ptr<ObjectStore>> store_;
+  PerProcess<std::map<std::string, std::shared_ptr<SnapshotPlace>, std::less<>>> others_;  ///< by bucket, or by the directory that a reference lies in
 };
 
 /// The system's clock and randomness, no metrics, warnings to standard error; lives as long as the process.

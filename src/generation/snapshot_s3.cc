@@ -2,10 +2,10 @@
 
 #include <array>
 #include <map>
-#include <mutex>
 #include <utility>
 
 #include "base/error.h"
+#include "base/fork.h"
 #include "http/http_client.h"
 #include "s3/credentials_chain.h"
 #include "s3/s3_store.h"
@@ -74,10 +74,9 @@ Result<s3::RetrySettings> RetryOf(const SnapshotS3Options& given) {
 
 /// One for the process and each way to verify: snapshots share connections. Never destroyed, so that a reader may be closed while the process exits.
 std::shared_ptr<HttpClient> SharedHttpClient(const std::string& ca_file, bool verify_server) {
-  static std::mutex& mutex = *new std::mutex;
-  static auto& clients = *new std::map<std::pair<std::string, bool>, std::shared_ptr<HttpClient>>;
-  const std::lock_guard lock(mutex);
-  std::shared_ptr<HttpClient>& client = clients[{ca_file, verify_server}];
+  static auto& shared = *new PerProcess<std::map<std::pair<std::string, bool>, std::shared_ptr<HttpClient>>>;
+  const auto clients = shared.Lock();
+  std::shared_ptr<HttpClient>& client = (*clients)[{ca_file, verify_server}];
   if (client == nullptr) client = NewHttpClient({.ca_file = ca_file, .verify_server = verify_server});
   return client;
 }

@@ -1,8 +1,9 @@
 #include "kv/block_cache.h"
 
 #include <list>
-#include <mutex>
 #include <unordered_map>
+
+#include "base/fork.h"
 
 namespace datashard::kv {
 namespace {
@@ -28,11 +29,13 @@ struct Entry {
 }  // namespace
 
 struct BlockCache::Part {
-  std::mutex mutex;
+  struct Kept {
+    int64_t size_bytes = 0;
+    std::list<Entry> entries;  // the most recently used first
+    std::unordered_map<Id, std::list<Entry>::iterator, HashId> by_id;
+  };
   int64_t budget_bytes = 0;
-  int64_t size_bytes = 0;
-  std::list<Entry> entries;  // the most recently used first
-  std::unordered_map<Id, std::list<Entry>::iterator, HashId> by_id;
+  PerProcess<Kept> kept;
 };
 
 BlockCache::BlockCache(int64_t budget_bytes) : parts_(new Part[kParts]) {
@@ -41,11 +44,10 @@ BlockCache::BlockCache(int64_t budget_bytes) : parts_(new Part[kParts]) {
 BlockCache::~BlockCache() = default;
 
 std::shared_ptr<const Bytes> BlockCache::Find(const Id& id) {
-  Part& part = parts_[(Mixed(id) >> 32) % kParts];
-  std::lock_guard lock(part.mutex);
-  const auto found = part.by_id.find(id);
-  if (found == part.by_id.end()) return nullptr;
-  part.entries.splice(part.entries.begin(), part.entries, found->second);
+  const auto kept = parts_[(Mixed(id) >> 32) % kParts].kept.Lock();
+  const auto found = kept->by_id.find(id);
+  if (found == kept->by_id.end()) return nullptr;
+  kept->entries.splice(kept->entries.begin(), kept->entries, found->second);
   return found->second->block;
 }
 
@@ -53,30 +55,27 @@ void BlockCache::Put(const Id& id, std::shared_ptr<const Bytes> block) {
   Part& part = parts_[(Mixed(id) >> 32) % kParts];
   Entry entry{id, std::move(block)};
   std::list<Entry> dropped;  // freed after the lock
-  std::lock_guard lock(part.mutex);
-  if (const auto found = part.by_id.find(id); found != part.by_id.end()) {
-    part.size_bytes -= found->second->size_bytes();
-    dropped.splice(dropped.end(), part.entries, found->second);
-    part.by_id.erase(found);
+  const auto kept = part.kept.Lock();
+  if (const auto found = kept->by_id.find(id); found != kept->by_id.end()) {
+    kept->size_bytes -= found->second->size_bytes();
+    dropped.splice(dropped.end(), kept->entries, found->second);
+    kept->by_id.erase(found);
   }
   if (entry.size_bytes() > part.budget_bytes) return;
-  part.size_bytes += entry.size_bytes();
-  part.entries.push_front(std::move(entry));
-  part.by_id.emplace(id, part.entries.begin());
-  while (part.size_bytes > part.budget_bytes) {
-    const auto last = std::prev(part.entries.end());
-    part.size_bytes -= last->size_bytes();
-    part.by_id.erase(last->id);
-    dropped.splice(dropped.end(), part.entries, last);
+  kept->size_bytes += entry.size_bytes();
+  kept->entries.push_front(std::move(entry));
+  kept->by_id.emplace(id, kept->entries.begin());
+  while (kept->size_bytes > part.budget_bytes) {
+    const auto last = std::prev(kept->entries.end());
+    kept->size_bytes -= last->size_bytes();
+    kept->by_id.erase(last->id);
+    dropped.splice(dropped.end(), kept->entries, last);
   }
 }
 
 int64_t BlockCache::size_bytes() const {
   int64_t sum = 0;
-  for (size_t i = 0; i < kParts; ++i) {
-    std::lock_guard lock(parts_[i].mutex);
-    sum += parts_[i].size_bytes;
-  }
+  for (size_t i = 0; i < kParts; ++i) sum += parts_[i].kept.Lock()->size_bytes;
   return sum;
 }
 

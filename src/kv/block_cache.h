@@ -8,7 +8,7 @@
 
 namespace datashard::kv {
 
-/// Callable from several threads: parts of it have a short lock each.
+/// Callable from several threads: parts of it have a short lock each. A fork child begins with an empty one.
 class BlockCache {
  public:
   struct Id {

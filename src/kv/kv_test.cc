@@ -1,8 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "kv/block_cache.h"
 #include "kv/joined_read.h"
@@ -83,6 +87,29 @@ TEST(Output, GrowsFromTheHeapIntoPagesOfItsOwnAndThenAFile) {
   for (int i = 72; i < 75; ++i) ASSERT_THAT(output.Append(Bytes(1'000'000, fill(i))), IsOk());
   EXPECT_FALSE(output.in_memory().has_value());
   ASSERT_NO_FATAL_FAILURE(expect_all(75));
+}
+
+TEST(BlockCache, AForkChildHasOneOfItsOwnWhateverItsParentsThreadsHold) {
+  BlockCache cache(1 << 20);
+  cache.Put({1, 0}, Block(10, 'a'));
+  std::atomic<bool> stop = false;
+  std::thread busy([&] {
+    for (int64_t i = 0; !stop; ++i) cache.Put({1, i % 1'000}, Block(10, 'a'));
+  });
+  for (int i = 0; i < 50; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      ::alarm(20);
+      for (int64_t at = 0; at < 200; ++at) cache.Put({2, at}, Block(10, 'b'));
+      const bool found = cache.Find({2, 7}) != nullptr && *cache.Find({2, 7}) == Bytes(10, 'b');
+      _exit(found ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  stop = true;
+  busy.join();
 }
 
 TEST(Output, IsTheSameInMemoryAndInAFile) {

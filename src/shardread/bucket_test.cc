@@ -1,8 +1,10 @@
 // Shards of a bucket: copied as whole files, or read by ranges. The bucket is a store in memory that says it is remote.
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 
 #include "shardread/reader_test_support.h"
 #include "sim/forwarding_store.h"
@@ -21,6 +23,26 @@ class CountingStore final : public sim::ForwardingStore {
   }
   std::atomic<int> opened = 0;
   std::atomic<bool> is_down = false;
+};
+
+// Answers nobody before `together` callers wait at the same time.
+class MeetingStore final : public sim::ForwardingStore {
+ public:
+  MeetingStore(std::shared_ptr<ObjectStore> base, int together) : ForwardingStore(std::move(base)), together_(together) {}
+  Result<std::unique_ptr<ObjectReader>> OpenReader(std::string_view key) override {
+    std::unique_lock lock(mutex_);
+    if (++waiting_ == together_) met_.notify_all();
+    const bool met = met_.wait_for(lock, std::chrono::seconds(30), [&] { return waiting_ >= together_; });
+    lock.unlock();
+    if (!met) return Unavailable("only {} callers came", waiting_);
+    return base_->OpenReader(key);
+  }
+
+ private:
+  const int together_;
+  std::mutex mutex_;
+  std::condition_variable met_;
+  int waiting_ = 0;
 };
 
 struct BucketSnapshot {
@@ -95,6 +117,22 @@ TEST(Copies, OneThatIsDamagedIsFetchedAgainOnce) {
   WriteFile(path, whole.substr(0, whole.size() / 2));
   { snapshot.ExpectAll(*snapshot.Open().value(), "a", 500); }
   EXPECT_EQ(snapshot.store->opened, 3) << "the size of the manifest is compared";
+  EXPECT_EQ(ReadFile(path), whole);
+}
+
+TEST(Copies, AByteThatTheDiskFlippedIsFoundByTheNextReader) {
+  BucketSnapshot snapshot;
+  const ShardedManifest manifest = snapshot.snapshots.Write("r1", Numbered(500, "a"), {.num_dbs = 1});
+  ASSERT_THAT(snapshot.manifests->SetCurrent(snapshot.manifests->Store(manifest).value()), IsOk());
+  { snapshot.ExpectAll(*snapshot.Open().value(), "a", 500); }
+  const std::string path = snapshot.Kept(0, "shard.db");
+  const std::string whole = ReadFile(path);
+  std::string flipped = whole;
+  flipped[whole.find("a:250")] = 'b';
+  WriteFile(path, flipped);
+  EXPECT_EQ(Looked(snapshot.Open({.verify_checksums = false}).value()->Get(KeyView::Int(250))), "b:250") << "as asked for";
+  { snapshot.ExpectAll(*snapshot.Open().value(), "a", 500); }
+  EXPECT_EQ(snapshot.store->opened, 2) << "fetched again, once";
   EXPECT_EQ(ReadFile(path), whole);
 }
 
@@ -241,6 +279,21 @@ TEST(Ranges, WhatWasFetchedIsResident) {
       for (size_t i = 0; i < count; ++i) ASSERT_EQ(values[i]->bytes(), "a:" + std::to_string(keys[i].as_int()));
     }
   }
+}
+
+TEST(MultiGetOfABucket, AsksSixteenShardsAtOnceWhateverTheCores) {
+  const std::shared_ptr<ObjectStore> memory = OpenMemoryStore("bucket", SystemClock(), /*remote=*/true);
+  TestSnapshots snapshots(*memory, "s3://bucket/p");
+  const auto manifests = std::make_shared<TestManifests>();
+  const ShardedManifest manifest = snapshots.Write("r1", Numbered(2'000, "a"), {.num_dbs = 16});
+  ASSERT_EQ(manifest.shards.size(), 16u);
+  ASSERT_THAT(manifests->SetCurrent(manifests->Store(manifest).value()), IsOk());
+  const auto place = std::make_shared<generation::SnapshotPlace>("s3://bucket/p", std::make_shared<MeetingStore>(memory, 16));
+  ASSERT_OK_AND_ASSIGN(const auto reader, OpenReader({.prefix = "s3://bucket/p", .sqlite_mode = SqliteMode::kRange}, manifests, place, SystemClock()));
+  std::vector<KeyView> keys;
+  for (int64_t i = 0; i < 2'000; ++i) keys.push_back(KeyView::Int(i));
+  ASSERT_OK_AND_ASSIGN(const auto values, reader->MultiGet(keys));
+  EXPECT_EQ(values[1'999]->bytes(), "a:1999");
 }
 
 }  // namespace

@@ -111,6 +111,14 @@ Status CheckWritten(const ShardObject& expected, int file, int64_t size_bytes, c
   return checked;
 }
 
+// A file that stood here for long, or was copied by others: what the disk made of it is looked at as in a snapshot on this machine.
+bool IsIntact(const std::string& directory, const ShardMeta& shard) {
+  const ShardObject* const expected = FindObject(shard, kDatabase);
+  if (expected == nullptr) return true;
+  const Fd file = OpenFile(In(directory, kDatabase), O_RDONLY);
+  return file.valid() && CheckWritten(*expected, file.get(), expected->size_bytes, directory).ok();
+}
+
 struct Kept {
   std::string directory;
   int64_t size_bytes = 0;
@@ -207,7 +215,7 @@ Result<LocalCopy> LocalCopies::Obtain(const ShardMeta& shard, ObjectStore& store
   std::filesystem::create_directories(directory, failed);
   if (failed) return IoError(failed.value(), "make", directory);
   DS_ASSIGN_OR_RETURN(Fd changing, LockForChange(directory));
-  const bool is_here = reuse == Reuse::kYes && HasIdentity(directory, shard) && HasSize(directory, shard);
+  const bool is_here = reuse == Reuse::kYes && HasIdentity(directory, shard) && HasSize(directory, shard) && (!verify || IsIntact(directory, shard));
   if (!is_here) DS_RETURN_IF_ERROR(Download(shard, store, key, verify, directory));
   Fd used = OpenFile(In(directory, kDatabase), O_RDONLY);
   if (!used.valid()) return IoError(errno, "open", In(directory, kDatabase));

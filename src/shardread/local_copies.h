@@ -40,7 +40,8 @@ class LocalCopies {
 
   enum class Reuse { kYes, kNo };
   /// The object `key` of `store` as a file; copied where the one that is here has another identity or size, or with kNo. With
-  /// `verify` the manifest's checksum is compared before the file gets its name.
+  /// `verify` the manifest's checksum is compared: before a file gets its name, and again when one that is here is opened. Where that one is
+  /// damaged it is copied anew.
   /// Errors: kCorruption: not what the manifest says; those of the store; kDenied, kUnavailable of the disk.
   Result<LocalCopy> Obtain(const ShardMeta& shard, ObjectStore& store, const std::string& key, bool verify, Reuse reuse) const;
 

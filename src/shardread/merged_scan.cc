@@ -50,7 +50,8 @@ class MergedScan final : public ShardedScan {
 
   Status OpenStage(const std::vector<std::shared_ptr<ShardSlot>>& slots) {
     std::vector<std::optional<Result<std::unique_ptr<kv::Cursor>>>> cursors(slots.size());
-    workers_->Run(slots.size(), [&](size_t i) { cursors[i].emplace(OpenAtFirst(*slots[i])); });
+    const bool is_remote = std::ranges::any_of(slots, [](const auto& slot) { return slot->IsRemote(); });
+    workers_->Run(slots.size(), is_remote ? Workers::Kind::kWaits : Workers::Kind::kComputes, [&](size_t i) { cursors[i].emplace(OpenAtFirst(*slots[i])); });
     for (auto& cursor : cursors) {
       if (!cursor->ok()) return std::move(*cursor).error();
       if (cursor->value() != nullptr) heap_.push_back(std::move(cursor->value()));

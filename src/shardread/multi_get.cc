@@ -71,18 +71,20 @@ class Batch {
       return KeyOf(left.at) < KeyOf(right.at);
     });
     std::vector<std::span<const Wanted>> groups;
-    bool waits = false;
+    bool takes_long = wanted_.size() >= kFewMappedKeys;
+    bool is_remote = false;
     for (auto from = wanted_.begin(); from != wanted_.end();) {
       const auto to = std::find_if(from, wanted_.end(), [&](const Wanted& one) { return one.db_id != from->db_id; });
       groups.emplace_back(from, to);
-      const OpenedShard* const shard = targets_[from->at].slot->opened();
-      waits = waits || shard == nullptr || !shard->is_mapped;
+      const ShardSlot& slot = *targets_[from->at].slot;
+      is_remote = is_remote || slot.IsRemote();
+      takes_long = takes_long || is_remote || slot.opened() == nullptr;
       from = to;
     }
     std::vector<Status> found(groups.size());
     const auto find = [&](size_t i) { found[i] = FindGroup(groups[i]); };
-    if (waits || wanted_.size() >= kFewMappedKeys) {
-      workers.Run(groups.size(), find);
+    if (takes_long) {
+      workers.Run(groups.size(), is_remote ? Workers::Kind::kWaits : Workers::Kind::kComputes, find);
     } else {
       for (size_t i = 0; i < groups.size(); ++i) find(i);
     }

@@ -32,13 +32,22 @@ std::optional<std::string> EndOfPrefix(std::string_view prefix) {
   return end;
 }
 
+// Each waits for one request after the other: a bucket answers as many as these side by side before it answers any more slowly.
+constexpr size_t kWaitingAtOnce = 16;
+
+Workers::Limits WorkersOf(int max_workers) {
+  if (max_workers > 0) return {.computing = static_cast<size_t>(max_workers), .waiting = static_cast<size_t>(max_workers)};
+  const auto cores = static_cast<size_t>(CoreCount());
+  return {.computing = cores, .waiting = std::max(cores, kWaitingAtOnce)};
+}
+
 class Reader final : public ShardedReader {
  public:
   Reader(ShardedReaderSettings settings, std::shared_ptr<ManifestStore> manifests, std::shared_ptr<ShardSource> source, GenerationSettings generation_settings,
          FirstGeneration first, Clock& clock)
       : settings_(std::move(settings)), manifests_(std::move(manifests)), source_(std::move(source)), generation_settings_(generation_settings), clock_(clock),
-        workers_(std::make_shared<Workers>(static_cast<size_t>(settings_.max_workers == 0 ? CoreCount() : settings_.max_workers))),
-        skipped_(std::move(first.skipped)), guard_(std::make_unique<CurrentGeneration>(std::move(first.generation), /*closed=*/false)) {}
+        workers_(std::make_shared<Workers>(WorkersOf(settings_.max_workers))), skipped_(std::move(first.skipped)),
+        guard_(std::make_unique<CurrentGeneration>(std::move(first.generation), /*closed=*/false)) {}
 
   Result<std::optional<PinnedValue>> Get(KeyView key, const RoutingContext* context) override {
     std::optional<PinnedValue> value;

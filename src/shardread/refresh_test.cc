@@ -262,5 +262,46 @@ TEST(Fork, AChildReadsRefreshesAndLooksUpManyKeys) {
   busy.join();
 }
 
+// The parent's threads open shards and SSTs, fetch blocks and ask for the store all the time, each under a lock that a fork may find held.
+TEST(Fork, AChildOpensShardsThatItsParentWasAboutToOpen) {
+  for (const ShardFormat format : {ShardFormat::kSqlite, ShardFormat::kSlateDb}) {
+    TemporaryDirectory directory;
+    const auto store = OpenLocalStore(directory.path(), /*create=*/false).value();
+    TestSnapshots snapshots(*store, FileUri(directory.path()));
+    const auto manifests = OpenManifestStore(directory.path()).value();
+    ASSERT_THAT(manifests->SetCurrent(manifests->Store(snapshots.Write("0a", Numbered(500, "a"), {.format = format, .num_dbs = 8})).value()), IsOk());
+    const auto reader = ShardedReader::Open({.prefix = directory.path()}).value();
+    std::atomic<bool> stop = false;
+    std::vector<std::thread> busy;
+    for (int thread = 0; thread < 2; ++thread) {
+      busy.emplace_back([&] {
+        while (!stop) {
+          const auto fresh = ShardedReader::Open({.prefix = directory.path()});
+          ASSERT_THAT(fresh, IsOk());
+          for (int64_t i = 0; i < 500 && !stop; i += 7) ASSERT_EQ(Looked((*fresh)->Get(KeyView::Int(i))), "a:" + std::to_string(i));
+        }
+      });
+      busy.emplace_back([&] {
+        for (int64_t i = 0; !stop; ++i) (void)reader->Get(KeyView::Int(i % 500));
+      });
+    }
+    for (int i = 0; i < 10; ++i) {
+      const pid_t child = fork();
+      if (child == 0) {
+        ::alarm(20);
+        bool all = true;
+        for (int64_t key = 0; key < 500; ++key) all = all && Looked(reader->Get(KeyView::Int(key))) == "a:" + std::to_string(key);
+        const auto refreshed = reader->Refresh();
+        _exit(all && refreshed.ok() && !*refreshed ? 0 : 1);
+      }
+      int status = -1;
+      ASSERT_EQ(waitpid(child, &status, 0), child);
+      EXPECT_EQ(status, 0);
+    }
+    stop = true;
+    for (std::thread& each : busy) each.join();
+  }
+}
+
 }  // namespace
 }  // namespace datashard::shardread

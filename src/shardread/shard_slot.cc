@@ -24,6 +24,11 @@ Result<const OpenedShard*> ShardSlot::Open() {
   return shard;
 }
 
+bool ShardSlot::IsRemote() const {
+  if (const OpenedShard* const shard = opened()) return !shard->is_mapped;
+  return shard_.db_url && !generation::SnapshotPlace::DirectoryOf(*shard_.db_url);
+}
+
 bool ShardSlot::Serves(const ShardMeta& shard, const ShardRules& rules) const {
   return opened() != nullptr && shard_.db_url == shard.db_url && shard_.checkpoint_id == shard.checkpoint_id && rules_ == rules;
 }

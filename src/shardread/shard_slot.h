@@ -25,6 +25,8 @@ class ShardSlot {
   Result<const OpenedShard*> Open();
   /// May a generation in which the shard is described so go on with this slot? Only where it is open: another may try anew.
   bool Serves(const ShardMeta& shard, const ShardRules& rules) const;
+  /// Do calls on it wait for requests?
+  bool IsRemote() const;
   const ShardMeta& shard() const { return shard_; }
 
  private:

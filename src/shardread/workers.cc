@@ -57,8 +57,9 @@ void Workers::Pool::Work() {
   }
 }
 
-void Workers::Run(size_t count, const std::function<void(size_t)>& task) {
-  const size_t helpers = std::min(count, threads_max_) - (count > 0 ? 1 : 0);
+void Workers::Run(size_t count, Kind kind, const std::function<void(size_t)>& task) {
+  const size_t threads_max = kind == Kind::kWaits ? limits_.waiting : limits_.computing;
+  const size_t helpers = std::min(count, threads_max) - (count > 0 ? 1 : 0);
   if (helpers == 0) {
     for (size_t index = 0; index < count; ++index) task(index);
     return;

@@ -17,16 +17,20 @@ namespace datashard::shardread {
 /// Threads that are started when they are first needed. Callable from several threads, also after a fork: a child starts its own.
 class Workers {
  public:
-  /// \param threads_max  with the calling thread; at least 1.
-  explicit Workers(size_t threads_max) : threads_max_(threads_max) {}
+  enum class Kind { kComputes, kWaits };
+  /// With the calling thread, at least 1 each; tasks that wait for storage may be more at once than there are cores.
+  struct Limits {
+    size_t computing = 1;
+    size_t waiting = 1;
+  };
+  explicit Workers(Limits limits) : limits_(limits) {}
   ~Workers();
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  size_t threads_max() const { return threads_max_; }
   /// Calls `task` with 0 to count - 1, each once, in this thread and in those that are free, and returns when all have returned. Tasks
   /// do not throw and do not call Run. An InterruptScope of the caller's ends their waits too.
-  void Run(size_t count, const std::function<void(size_t)>& task);
+  void Run(size_t count, Kind kind, const std::function<void(size_t)>& task);
 
  private:
   struct Batch;
@@ -41,7 +45,7 @@ class Workers {
     void Work();
   };
 
-  const size_t threads_max_;
+  const Limits limits_;
   PerProcess<std::unique_ptr<Pool>> pool_;
 };
 

@@ -147,17 +147,19 @@ std::unique_ptr<kv::Cursor> PairSorter::SortHeld(Partition& partition) const {
   return std::make_unique<HeldCursor>(entries);
 }
 
-Status PairSorter::SpillPartition(Partition& partition, const std::shared_ptr<kv::SpillFile>& file, int64_t offset) const {
+Status PairSorter::SpillPartition(Partition& partition, int64_t offset) const {
   DS_RETURN_IF_ERROR(AskInterrupted());
   const std::unique_ptr<kv::Cursor> pairs = SortHeld(partition);
-  DS_ASSIGN_OR_RETURN(SortedRun run, WriteRun(*pairs, file, offset, std::min(kRunBufferBytesMax, partition.bytes_held)));
+  DS_ASSIGN_OR_RETURN(SortedRun run, WriteRun(*pairs, spill_file_, offset, std::min(kRunBufferBytesMax, partition.bytes_held)));
   partition.runs.push_back(std::move(run));
   return {};
 }
 
 Status PairSorter::Spill() {
-  DS_ASSIGN_OR_RETURN(kv::SpillFile made, kv::SpillFile::Make(settings_.spill_directory));
-  const auto file = std::make_shared<kv::SpillFile>(std::move(made));
+  if (spill_file_ == nullptr) {
+    DS_ASSIGN_OR_RETURN(kv::SpillFile made, kv::SpillFile::Make(settings_.spill_directory));
+    spill_file_ = std::make_shared<kv::SpillFile>(std::move(made));
+  }
   MakeIndex();
   struct Task {
     Partition* partition;
@@ -165,13 +167,11 @@ Status PairSorter::Spill() {
     Status done;
   };
   std::vector<Task> tasks;
-  int64_t offset = 0;
   for (Partition& partition : partitions_) {
-    if (partition.pairs_held > 0) tasks.push_back({&partition, offset, {}});
-    offset += partition.bytes_held;
+    if (partition.pairs_held > 0) tasks.push_back({&partition, spilled_bytes_.fetch_add(partition.bytes_held), {}});
   }
   RunAll(tasks.size(), static_cast<size_t>(settings_.threads),
-         [&](size_t i) { tasks[i].done = SpillPartition(*tasks[i].partition, file, tasks[i].offset); });
+         [&](size_t i) { tasks[i].done = SpillPartition(*tasks[i].partition, tasks[i].offset); });
   for (Task& task : tasks) DS_RETURN_IF_ERROR(std::move(task.done));
   ++spill_count_;
   DropHeld();
@@ -199,17 +199,17 @@ Status PairSorter::Seal() {
 }
 
 // Fewer runs, neighbours merged so that newer pairs stay behind older ones.
-Result<std::vector<SortedRun>> PairSorter::MergeToFit(std::vector<SortedRun> runs, size_t fan_in, int64_t buffer_bytes) const {
+Result<std::vector<SortedRun>> PairSorter::MergeToFit(std::vector<SortedRun> runs, size_t fan_in, int64_t buffer_bytes) {
   while (runs.size() > fan_in) {
-    DS_ASSIGN_OR_RETURN(kv::SpillFile made, kv::SpillFile::Make(settings_.spill_directory));
-    const auto file = std::make_shared<kv::SpillFile>(std::move(made));
+    int64_t size_bytes = 0;
+    for (const SortedRun& run : runs) size_bytes += run.size_bytes;
+    int64_t offset = spilled_bytes_.fetch_add(size_bytes);
     std::vector<SortedRun> merged;
-    int64_t offset = 0;
     for (size_t begin = 0; begin < runs.size(); begin += fan_in) {
       DS_RETURN_IF_ERROR(AskInterrupted());
       const size_t end = std::min(begin + fan_in, runs.size());
       const auto pairs = MergeRuns({runs.begin() + static_cast<std::ptrdiff_t>(begin), runs.begin() + static_cast<std::ptrdiff_t>(end)}, buffer_bytes);
-      DS_ASSIGN_OR_RETURN(SortedRun run, WriteRun(*pairs, file, offset, buffer_bytes));
+      DS_ASSIGN_OR_RETURN(SortedRun run, WriteRun(*pairs, spill_file_, offset, buffer_bytes));
       offset += run.size_bytes;
       merged.push_back(std::move(run));
     }

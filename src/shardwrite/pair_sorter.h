@@ -1,6 +1,7 @@
 // Pairs of many shards, added in any order and read in ascending order of keys, shard by shard, with bounded memory.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -17,7 +18,8 @@ namespace datashard::shardwrite {
 struct SortEntry;
 
 /// First Add, by one thread; then Seal; then Read. Pairs lie one behind the other in chunks of memory, whatever their shard; an index is made when they
-/// are sorted. When the budget is reached all of them go to a spill file, as one sorted run per shard, and reading merges the runs.
+/// are sorted. When the budget is reached all of them go to the spill file, as one sorted run per shard, and reading merges the runs. It is one file
+/// whatever there is to spill: a process may have open far fewer than there are shards.
 /// Errors of all calls: kUnavailable (disk full, say), kDenied, with the spill directory; what an InterruptScope around them answers.
 class PairSorter {
  public:
@@ -67,9 +69,9 @@ class PairSorter {
 
   Status Take(int64_t pair_bytes);
   Status Spill();
-  Status SpillPartition(Partition& partition, const std::shared_ptr<kv::SpillFile>& file, int64_t offset) const;
+  Status SpillPartition(Partition& partition, int64_t offset) const;
   std::unique_ptr<kv::Cursor> SortHeld(Partition& partition) const;
-  Result<std::vector<SortedRun>> MergeToFit(std::vector<SortedRun> runs, size_t fan_in, int64_t buffer_bytes) const;
+  Result<std::vector<SortedRun>> MergeToFit(std::vector<SortedRun> runs, size_t fan_in, int64_t buffer_bytes);
   void MakeIndex();
   void DropHeld();
 
@@ -81,6 +83,8 @@ class PairSorter {
   int64_t pairs_held_ = 0;
   int64_t pairs_added_ = 0;
   int64_t spill_count_ = 0;
+  std::shared_ptr<kv::SpillFile> spill_file_;    // null until something is spilled
+  std::atomic<int64_t> spilled_bytes_ = 0;       // where free space begins in it
   std::vector<Partition> partitions_;
   std::unique_ptr<SortEntry[]> index_;
 };

@@ -114,6 +114,23 @@ TEST(PairSorter, LeavesNothingInItsDirectoryAndNamesItWhenItIsOfNoUse) {
   EXPECT_THAT(added, HasMessage("/proc/nowhere"));
 }
 
+TEST(PairSorter, HasOneFileOpenHoweverManyShardsAndSpillsThereAre) {
+  const auto open_files = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator()); };
+  const TemporaryDirectory directory;
+  const auto before = open_files();
+  PairSorter sorter({.memory_bytes_max = 20'000, .spill_directory = directory.path(), .threads = 1});
+  Model model(100);
+  for (int i = 0; i < 10'000; ++i) {
+    const std::string key = std::to_string(i);
+    ASSERT_THAT(sorter.Add(i % 100, key, "value"), IsOk());
+    model[static_cast<size_t>(i % 100)][key] = "value";
+  }
+  ASSERT_THAT(sorter.Seal(), IsOk());
+  EXPECT_GT(sorter.spill_count(), 10);
+  ExpectHolds(sorter, model);
+  EXPECT_EQ(open_files(), before + 1);
+}
+
 TEST(PairSorter, HasNoPairsWhereNoneWereAdded) {
   const TemporaryDirectory directory;
   PairSorter sorter({.memory_bytes_max = 1'000, .spill_directory = directory.path(), .threads = 1});

@@ -1,6 +1,7 @@
 #include "shardwrite/publish_run.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "generation/remove_attempt.h"
+#include "generation/shard_path.h"
 
 namespace datashard::shardwrite {
 namespace {
@@ -47,6 +49,40 @@ void GiveUp(const std::string& run_id, const std::vector<ShardMeta>& attempts, c
     return;
   }
   RemoveAttempts(parts.place, UrlsOf(attempts), parts.outside.log, parts.events);
+}
+
+// A process that was stopped for long may have been taken for dead, and its shards removed. Looked at once the manifest is stored: clean-up makes its
+// mark and then looks for manifests, so that one of the two sees the other.
+Status CheckIsStillThere(const ShardedManifest& manifest, const PublishParts& parts) {
+  const std::string& run_id = manifest.build.run_id;
+  DS_ASSIGN_OR_RETURN(const std::shared_ptr<ObjectStore> store, parts.place.ToRead());
+  const std::string directory = generation::RunKeyPrefix(manifest.build.shard_prefix, run_id);
+  const Result<std::vector<ObjectInfo>> objects = store->List(directory);
+  if (!objects.ok() && objects.kind() == ErrorKind::kDenied) {
+    parts.outside.log.Write(LogLevel::kWarning, fmt::format("run {} is published without a look at its shards: {}", run_id, objects.error().message()));
+    return {};
+  }
+  if (!objects.ok()) return objects.error();
+  std::map<std::string_view, int64_t> sizes;
+  for (const ObjectInfo& object : *objects) sizes.emplace(object.key, object.size_bytes);
+  const auto removed = [&](std::string_view what) {
+    return Unavailable("run {} is not published: {}, so that clean-up has taken it for dead; write it again, and let no writer stop for as long as its lease",
+                       run_id, what);
+  };
+  const std::string mark = generation::RemovalMarkKey(manifest.build.shard_prefix, run_id);
+  if (sizes.contains(mark)) return removed(fmt::format("{}/{} is there", parts.place.url(), mark));
+  for (const ShardMeta& shard : manifest.shards) {
+    const std::string key = parts.place.KeyOf(*shard.db_url).value_or("");
+    if (!key.starts_with(directory)) continue;
+    for (const ShardObject& object : shard.objects) {
+      const auto found = sizes.find(key + "/" + object.name);
+      if (found == sizes.end()) return removed(fmt::format("{}/{} is gone", *shard.db_url, object.name));
+      if (found->second != object.size_bytes) {
+        return removed(fmt::format("{}/{} has {} bytes and had {}", *shard.db_url, object.name, found->second, object.size_bytes));
+      }
+    }
+  }
+  return {};
 }
 
 struct PointerMove {
@@ -137,6 +173,10 @@ Result<PublishedRun> PublishRun(ShardedManifest manifest, std::vector<ShardMeta>
   }
   parts.events.Emit("write.manifest_published");
   if (parts.record != nullptr) parts.record->SetManifestRef(*ref);
+  if (Status there = CheckIsStillThere(manifest, parts); !there.ok()) {
+    GiveUp(run_id, attempts, parts);
+    return std::move(there).error();
+  }
   PointerMove pointer = MovePointer(*ref, parts);
   if (!pointer.moved.ok()) {
     if (pointer.refused) {

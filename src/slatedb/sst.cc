@@ -248,13 +248,12 @@ Result<std::vector<PinnedBlock>> OpenedSst::Blocks(std::span<const size_t> block
 Result<const OpenedSst*> Sst::Open(kv::Residency residency) const {
   if (const OpenedSst* opened = opened_.load(std::memory_order_acquire)) return opened;
   if (residency == kv::Residency::kResidentOnly) return static_cast<const OpenedSst*>(nullptr);
-  const std::lock_guard lock(opening_);
-  if (!owned_) {
-    DS_ASSIGN_OR_RETURN(std::unique_ptr<kv::ShardFile> file, directory_.Open(SstName(ref_.id)));
-    DS_ASSIGN_OR_RETURN(owned_, OpenedSst::Open(std::move(file), directory_.cache(), &ref_.layout, ref_.version));
-    opened_.store(owned_.get(), std::memory_order_release);
-  }
-  return static_cast<const OpenedSst*>(owned_.get());
+  const auto opening = opening_.Lock();
+  if (const OpenedSst* opened = opened_.load(std::memory_order_acquire)) return opened;
+  DS_ASSIGN_OR_RETURN(std::unique_ptr<kv::ShardFile> file, directory_.Open(SstName(ref_.id)));
+  DS_ASSIGN_OR_RETURN(std::unique_ptr<const OpenedSst> made, OpenedSst::Open(std::move(file), directory_.cache(), &ref_.layout, ref_.version));
+  opened_.store(made.get(), std::memory_order_release);
+  return static_cast<const OpenedSst*>(made.release());
 }
 
 int64_t Sst::memory_bytes() const {

@@ -4,12 +4,12 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/fork.h"
 #include "kv/database.h"
 #include "kv/shard_directory.h"
 #include "slatedb/block.h"
@@ -97,10 +97,11 @@ class OpenedSst {
   std::unique_ptr<std::atomic<uint64_t>[]> verified_;  // a bit for every block of a mapped file whose CRC was found right
 };
 
-/// An SST of the manifest, opened when it is first needed.
+/// An SST of the manifest, opened when it is first needed. Callable from several threads, also after a fork.
 class Sst {
  public:
   Sst(const kv::ShardDirectory& directory, SstRef ref) : directory_(directory), ref_(std::move(ref)) {}
+  ~Sst() { delete opened_.load(); }
   Sst(const Sst&) = delete;
   Sst& operator=(const Sst&) = delete;
 
@@ -116,9 +117,9 @@ class Sst {
  private:
   const kv::ShardDirectory& directory_;
   const SstRef ref_;
-  mutable std::mutex opening_;
-  mutable std::unique_ptr<OpenedSst> owned_;
-  mutable std::atomic<const OpenedSst*> opened_{nullptr};  // owned_, once it is whole
+  struct Opening {};
+  mutable PerProcess<Opening> opening_;
+  mutable std::atomic<const OpenedSst*> opened_{nullptr};  // owned, once it is whole
 };
 
 }  // namespace datashard::slatedb

@@ -5,6 +5,8 @@
 #include "faces.h"
 
 NB_MODULE(_core, module) {
+  // What a program still holds when it ends, in a traceback say, is no leak of ours, and its standard error no place to say so.
+  nanobind::set_leak_warnings(false);
   namespace py = datashard::python;
   module.doc() = "The C++ core of shardyfusion. Not a public interface: use the shardyfusion package.";
   py::RegisterErrors();

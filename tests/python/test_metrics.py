@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
+import pytest
 from datashard import create_table
 from datashard.metrics import OtelCollector, PrometheusCollector
 
@@ -18,6 +19,7 @@ def used_table(path) -> object:
     return table
 
 
+@pytest.mark.local_files
 def test_commits_and_scans_are_counted(tmp_path):
     sums = used_table(tmp_path / "t").metrics()
     assert sums["datashard_commits_total"] == sums["datashard_commit_attempts_total"] - sums.get("datashard_commit_conflicts_total", 0)

@@ -17,6 +17,7 @@ def test_the_python_blocks_of_a_page_run_in_a_bucket(page, server, tmp_path, mon
     for name, value in server.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DATASHARD_S3_PREFIX", f"pages/{Path(page).stem}")
+    monkeypatch.setenv("PEOPLE", f"s3://{server.variables['DATASHARD_S3_BUCKET']}/pages/{Path(page).stem}/people")
     directory = tmp_path / "empty"
     directory.mkdir()
     done = run(program_of((ROOT / page).read_text()), directory, page)

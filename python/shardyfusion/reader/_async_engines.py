@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,12 @@ from ..errors import ConfigValidationError, DbAdapterError, ReaderStateError, Sh
 from ..logging import FailureSeverity, get_logger, log_failure
 from ..manifest import ParsedManifest, RequiredShardMeta
 from ..manifest_store import S3ManifestStore
-from ..sharding_types import KeyEncoding, KeyInput
+from ..sharding_types import KeyInput
 from ..storage import backend_for
 from ..type_defs import AsyncShardReader, AsyncShardReaderFactory
 from ._core_engine import CoreEngine, CoreHandle
 from ._factories import check_place
-from ._generations import UNREADABLE, Generation, find_manifest, health_of, refuse_vectors
-from ._types import ReaderHealth, ShardDetail
+from ._generations import UNREADABLE, ForeignShards, Generation, find_manifest, refuse_vectors
 
 
 _logger = get_logger("reader")
@@ -132,10 +131,8 @@ class _Handle:
         return None if self._slot is None else await self._slot.get(key)
 
 
-class AsyncForeignEngine:
+class AsyncForeignEngine(ForeignShards[_Slot]):
     """Shards that an AsyncShardReaderFactory opens, at most `max_concurrency` lookups at a time. For one event loop."""
-
-    _generation: Generation[_Slot]
 
     def __init__(self, factory: AsyncShardReaderFactory, max_concurrency: int | None) -> None:
         self._factory = factory
@@ -157,13 +154,7 @@ class AsyncForeignEngine:
         self._generation = Generation(ref, manifest, self._slot, None)
 
     def _slot(self, shard: RequiredShardMeta, manifest: ParsedManifest) -> _Slot:
-        def open_shard() -> Any:
-            local_dir = self._local_root / f"shard={shard.db_id:05d}"
-            local_dir.mkdir(parents=True, exist_ok=True)
-            assert shard.db_url is not None
-            return self._factory(db_url=shard.db_url, local_dir=local_dir, checkpoint_id=shard.checkpoint_id, manifest=manifest)
-
-        return _Slot(open_shard)
+        return _Slot(partial(self._opened_shard, shard, manifest))
 
     def _give_back(self, generation: Generation[_Slot]) -> None:
         generation.users -= 1
@@ -221,30 +212,6 @@ class AsyncForeignEngine:
                 for task in tasks:
                     task.cancel()
         return found
-
-    def parsed_manifest(self) -> tuple[ParsedManifest, str]:
-        return self._generation.manifest, self._generation.ref.ref
-
-    def route(self, key: KeyInput, context: dict[str, object] | None) -> int:
-        return self._generation.router.route(key, routing_context=context)
-
-    def shard(self, db_id: int) -> RequiredShardMeta:
-        return self._generation.router.get_shard(db_id)
-
-    def details(self) -> list[ShardDetail]:
-        return self._generation.details()
-
-    def state(self, staleness_threshold: timedelta | None) -> ReaderHealth:
-        return health_of(self._generation, self._closed, staleness_threshold)
-
-    def encoding(self) -> KeyEncoding:
-        return self._generation.manifest.required_build.key_encoding
-
-    def scan_pairs(self, start: KeyInput | None, end: KeyInput | None) -> Any:
-        raise ConfigValidationError("shards that a reader_factory of yours opens have no order to scan in; leave reader_factory out")
-
-    def scan_pairs_of(self, prefix: str | bytes) -> Any:
-        return self.scan_pairs(None, None)
 
     def async_handle_of(self, db_id: int) -> _Handle:
         generation = self._generation

@@ -7,20 +7,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigValidationError, DbAdapterError, PoolExhaustedError, ReaderStateError, ShardyfusionError
+from ..errors import DbAdapterError, PoolExhaustedError, ReaderStateError, ShardyfusionError
 from ..logging import FailureSeverity, get_logger, log_failure
 from ..manifest import ParsedManifest, RequiredShardMeta
 from ..manifest_store import ManifestStore, S3ManifestStore
-from ..sharding_types import KeyEncoding, KeyInput
+from ..sharding_types import KeyInput
 from ..storage import backend_for
 from ..type_defs import ShardReader, ShardReaderFactory
 from ._factories import check_place
-from ._generations import UNREADABLE, Generation, find_manifest, health_of, refuse_vectors
-from ._types import ReaderHealth, ShardDetail
+from ._generations import UNREADABLE, ForeignShards, Generation, find_manifest, refuse_vectors
 
 
 _logger = get_logger("reader")
@@ -78,7 +77,7 @@ class _Handle:
             return reader.get(key)
 
 
-class ForeignEngine:
+class ForeignEngine(ForeignShards[_Slot]):
     """copies: readers of each shard; timeout_s: how long one is waited for."""
 
     def __init__(self, *, factory: ShardReaderFactory, s3_prefix: str, local_root: str, manifest_store: ManifestStore | None,
@@ -98,13 +97,7 @@ class ForeignEngine:
         self._generation = Generation(*find_manifest(self._store, max_fallback_attempts), self._slot, None)
 
     def _slot(self, shard: RequiredShardMeta, manifest: ParsedManifest) -> _Slot:
-        def open_shard() -> ShardReader:
-            local_dir = self._local_root / f"shard={shard.db_id:05d}"
-            local_dir.mkdir(parents=True, exist_ok=True)
-            assert shard.db_url is not None
-            return self._factory(db_url=shard.db_url, local_dir=local_dir, checkpoint_id=shard.checkpoint_id, manifest=manifest)
-
-        return _Slot(open_shard, self._copies, self._timeout_s)
+        return _Slot(partial(self._opened_shard, shard, manifest), self._copies, self._timeout_s)
 
     def _take(self) -> Generation[_Slot]:
         with self._lock:
@@ -150,30 +143,6 @@ class ForeignEngine:
         for answer in answers:
             found.update(answer)
         return found
-
-    def parsed_manifest(self) -> tuple[ParsedManifest, str]:
-        return self._generation.manifest, self._generation.ref.ref
-
-    def route(self, key: KeyInput, context: dict[str, object] | None) -> int:
-        return self._generation.router.route(key, routing_context=context)
-
-    def shard(self, db_id: int) -> RequiredShardMeta:
-        return self._generation.router.get_shard(db_id)
-
-    def details(self) -> list[ShardDetail]:
-        return self._generation.details()
-
-    def state(self, staleness_threshold: timedelta | None) -> ReaderHealth:
-        return health_of(self._generation, self._closed, staleness_threshold)
-
-    def encoding(self) -> KeyEncoding:
-        return self._generation.manifest.required_build.key_encoding
-
-    def scan_pairs(self, start: KeyInput | None, end: KeyInput | None) -> Any:
-        raise ConfigValidationError("shards that a reader_factory of yours opens have no order to scan in; leave reader_factory out")
-
-    def scan_pairs_of(self, prefix: str | bytes) -> Any:
-        return self.scan_pairs(None, None)
 
     def handle_of(self, db_id: int) -> _Handle:
         generation = self._take()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import ConfigValidationError, ManifestParseError, ReaderStateError
 from ..logging import FailureSeverity, get_logger, log_event, log_failure
 from ..manifest import ManifestRef, ParsedManifest, RequiredShardMeta
 from ..routing import SnapshotRouter
-from ..sharding_types import KeyInput
+from ..sharding_types import KeyEncoding, KeyInput
 from ._types import ReaderHealth, ShardDetail
 
 _logger = get_logger("reader")
@@ -76,6 +77,45 @@ def health_of(generation: Generation[Any], is_closed: bool, threshold: timedelta
     age = max(datetime.now(timezone.utc) - generation.ref.published_at, timedelta(0))
     status: Any = "unhealthy" if is_closed else "degraded" if threshold is not None and age > threshold else "healthy"
     return ReaderHealth(status, generation.ref.ref, age, generation.manifest.required_build.num_dbs, is_closed)
+
+
+class ForeignShards(Generic[S]):
+    """What the engines of users' factories have in common: how a shard is opened, and what a reader says of what it reads."""
+
+    _factory: Callable[..., Any]
+    _local_root: Path
+    _generation: Generation[S]
+    _closed: bool
+
+    def _opened_shard(self, shard: RequiredShardMeta, manifest: ParsedManifest) -> Any:
+        local_dir = self._local_root / f"shard={shard.db_id:05d}"
+        local_dir.mkdir(parents=True, exist_ok=True)
+        assert shard.db_url is not None
+        return self._factory(db_url=shard.db_url, local_dir=local_dir, checkpoint_id=shard.checkpoint_id, manifest=manifest)
+
+    def parsed_manifest(self) -> tuple[ParsedManifest, str]:
+        return self._generation.manifest, self._generation.ref.ref
+
+    def route(self, key: KeyInput, context: dict[str, object] | None) -> int:
+        return self._generation.router.route(key, routing_context=context)
+
+    def shard(self, db_id: int) -> RequiredShardMeta:
+        return self._generation.router.get_shard(db_id)
+
+    def details(self) -> list[ShardDetail]:
+        return self._generation.details()
+
+    def state(self, staleness_threshold: timedelta | None) -> ReaderHealth:
+        return health_of(self._generation, self._closed, staleness_threshold)
+
+    def encoding(self) -> KeyEncoding:
+        return self._generation.manifest.required_build.key_encoding
+
+    def scan_pairs(self, start: KeyInput | None, end: KeyInput | None) -> Any:
+        raise ConfigValidationError("shards that a reader_factory of yours opens have no order to scan in; leave reader_factory out")
+
+    def scan_pairs_of(self, prefix: str | bytes) -> Any:
+        return self.scan_pairs(None, None)
 
 
 def find_manifest(store: Any, max_fallback_attempts: int) -> tuple[ManifestRef, ParsedManifest]:

@@ -238,13 +238,16 @@ Result<ShardMeta> BuildShardAttempt(const ShardBuildSettings& settings, kv::Curs
 }
 
 void PageSizeSample::Add(int64_t key_bytes, int64_t value_bytes, Random& random) {
+  ++seen_;
   max_key_bytes_ = std::max(max_key_bytes_, key_bytes);
   if (value_bytes_.size() < kSampledPairsMax) {
     value_bytes_.push_back(value_bytes);
-  } else if (const uint64_t place = random.Next() % static_cast<uint64_t>(seen_ + 1); place < kSampledPairsMax) {
+    return;
+  }
+  if (places_ == nullptr) places_ = SeededRandom(random.Next());
+  if (const uint64_t place = places_->Next() % static_cast<uint64_t>(seen_); place < kSampledPairsMax) {
     value_bytes_[place] = value_bytes;  // each pair is in the sample with the same chance
   }
-  ++seen_;
 }
 
 Result<int32_t> PageSizeSample::Recommend() const {

@@ -60,6 +60,7 @@ Result<ShardMeta> BuildShardAttempt(const ShardBuildSettings& settings, kv::Curs
 /// Sizes of some pairs out of many, for the page size of SQLite shards.
 class PageSizeSample {
  public:
+  /// `random` is asked once: what the kernel gives costs a system call.
   void Add(int64_t key_bytes, int64_t value_bytes, Random& random);
   /// By the 95th percentile of the values and the longest key.
   Result<int32_t> Recommend() const;
@@ -68,6 +69,7 @@ class PageSizeSample {
   int64_t seen_ = 0;
   int64_t max_key_bytes_ = 0;
   std::vector<int64_t> value_bytes_;
+  std::unique_ptr<Random> places_;
 };
 
 }  // namespace datashard::shardwrite

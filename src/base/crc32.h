@@ -1,4 +1,5 @@
-// CRC-32 (IEEE 802.3, as zlib has it), the checksum of SlateDB's blocks: by carry-less multiplication where the processor has it, else by tables.
+// CRC-32 (IEEE 802.3, as zlib has it), the checksum of SlateDB's blocks, of the ring and of snapshots' manifests: by carry-less multiplication
+// where the processor has it, else by tables.
 #pragma once
 
 #include <cstdint>

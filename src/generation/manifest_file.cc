@@ -2,11 +2,11 @@
 // schema could start, and for as many steps and bytes as a file of that size can need.
 // Source: docs/formats/sharded_manifest.md.
 #include <sqlite3.h>
-#include <zlib.h>
 
 #include <memory>
 
 #include "base/bytes.h"
+#include "base/crc32.h"
 #include "base/error.h"
 #include "generation/manifest_columns.h"
 #include "generation/manifest_rules.h"
@@ -59,7 +59,7 @@ class ValueCheck {
 
  private:
   void Add(std::string_view bytes) {
-    crc_ = static_cast<uint32_t>(::crc32_z(crc_, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+    crc_ = Crc32(bytes, crc_);
   }
   uint32_t crc_ = 0;
 };

@@ -1,20 +1,16 @@
 #include "ring/layout.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <cstring>
 #include <initializer_list>
 
+#include "base/crc32.h"
+
 namespace datashard::ring {
 namespace {
 
-uint32_t Crc(ByteView bytes, uint32_t start = 0) {
-  return static_cast<uint32_t>(::crc32_z(start, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
-}
-
 uint32_t Crc(std::initializer_list<uint64_t> numbers) {
-  return Crc(ByteView(reinterpret_cast<const char*>(numbers.begin()), numbers.size() * sizeof(uint64_t)));
+  return Crc32(ByteView(reinterpret_cast<const char*>(numbers.begin()), numbers.size() * sizeof(uint64_t)));
 }
 
 }  // namespace
@@ -56,7 +52,7 @@ uint32_t SubmissionCrc(const Submission& submission, ByteView payload) {
   const uint32_t head = Crc({static_cast<uint64_t>(submission.seq), static_cast<uint64_t>(submission.arrival),
                              static_cast<uint64_t>(label.kind), static_cast<uint64_t>(label.schema_id),
                              static_cast<uint64_t>(label.spec_id), static_cast<uint64_t>(label.rows)});
-  return Crc(payload, head);
+  return Crc32(payload, head);
 }
 
 uint64_t ReplyCrc(int64_t seq, SlotState state, const Reply& reply) {
@@ -65,7 +61,7 @@ uint64_t ReplyCrc(int64_t seq, SlotState state, const Reply& reply) {
               static_cast<uint64_t>(reply.timestamp_ms)});
 }
 
-uint32_t BlobCrc(ByteView blob) { return Crc(blob); }
+uint32_t BlobCrc(ByteView blob) { return Crc32(blob); }
 
 uint32_t BaseHeaderCrc(uint64_t generation, int64_t version, uint64_t length, uint32_t blob_crc) {
   return Crc({generation, static_cast<uint64_t>(version), length, blob_crc});

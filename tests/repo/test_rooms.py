@@ -14,7 +14,7 @@ INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+([<"])([^>"]+)[>"]', re.MULTIL
 FOREIGN = {
     "arrow/": {"data"}, "parquet/": {"data"}, "nanobind/": {"python"}, "Python.h": {"python"}, "CLI/": {"cli"},
     "simdjson": {"iceberg"}, "nlohmann/": {"data", "s3", "cli", "generation", "shardwrite", "shardread"},
-    "zlib.h": {"iceberg", "ring", "data", "slatedb", "generation"}, "zstd.h": {"data", "sqlite", "slatedb"},
+    "zlib.h": {"iceberg", "data", "slatedb"}, "zstd.h": {"data", "sqlite", "slatedb"},
     "curl/": {"http"}, "openssl/": {"s3"}, "pugixml": {"s3"}, "xxhash": {"routing", "kv"}, "flatbuffers/": {"slatedb"},
     "slatedb_generated.h": {"slatedb"}, "snappy": {"slatedb"}, "lz4": {"slatedb"}, "sqlite3.h": {"generation"}, "libpq-fe.h": {"generation"},
     "yaml-cpp/": {"generation", "cli"}, "toml++/": {"cli"}, "editline/": {"cli"},
